@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The copy engine of the block layer.
+//!
+//! Data is copied inside a device instead of through memory, with two kinds of bio that meet again
+//! at the bottom of the stack. What happens to a copy, from top to bottom:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`ffi`] | what C calls |
+//! | [`file`](mod@file) | `copy_file_range(2)`: page cache, locks, the generic way as a last resort |
+//! | [`offload`] | checks a copy, sends its chunks, waits |
+//! | [`context`] | one chunk: its two bios, how they are parked, paired and ended |
+//! | [`trace`] | tracepoints |
+//! | [`protocol`], [`plan`], [`progress`], [`limits`], [`range`](mod@range), [`verdict`] | the pure core: plain values, no FFI, no locks; tested on the host and by KUnit |
+//!
+//! C header: [`include/linux/blk-copy.h`](srctree/include/linux/blk-copy.h).
+//! Documentation: [`Documentation/block/copy-offload.rst`](srctree/Documentation/block/copy-offload.rst).
+
+mod context;
+mod ffi;
+mod file;
+mod limits;
+mod offload;
+mod plan;
+mod progress;
+mod protocol;
+mod range;
+mod trace;
+mod verdict;

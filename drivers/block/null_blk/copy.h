@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Copy commands of null_blk: what copy.rs and main.c call of each other.
+ */
+#ifndef __NULL_BLK_COPY_H
+#define __NULL_BLK_COPY_H
+
+#include <linux/blkdev.h>
+
+struct nullb_cmd;
+
+#ifdef CONFIG_BLK_COPY_OFFLOAD
+
+/* In copy.rs. */
+blk_status_t null_handle_copy(struct nullb_cmd *cmd);
+void null_config_copy(struct queue_limits *lim, unsigned long max_bytes);
+
+/* In main.c. They may sleep. */
+blk_status_t null_copy_blocks(struct nullb_cmd *cmd, sector_t dst, sector_t src,
+			      unsigned int nr_sectors);
+blk_status_t null_copy_check(struct nullb_cmd *cmd, sector_t sector,
+			     unsigned int nr_sectors);
+void null_copy_trace(struct nullb_cmd *cmd, u64 dst, u64 src, size_t len);
+
+/* One device copies within itself, and nowhere else. */
+static inline void null_set_copy_domain(struct request_queue *q, void *domain)
+{
+	q->copy_domain = domain;
+}
+
+#else /* CONFIG_BLK_COPY_OFFLOAD */
+
+static inline blk_status_t null_handle_copy(struct nullb_cmd *cmd)
+{
+	return BLK_STS_NOTSUPP;
+}
+
+static inline void null_config_copy(struct queue_limits *lim,
+				    unsigned long max_bytes)
+{
+}
+
+static inline void null_set_copy_domain(struct request_queue *q, void *domain)
+{
+}
+
+#endif /* CONFIG_BLK_COPY_OFFLOAD */
+#endif /* __NULL_BLK_COPY_H */

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Copy commands of null_blk.
+//!
+//! A memory-backed device copies between its own pages. Like a disk it checks both ranges for bad
+//! blocks first, and does nothing if there are any.
+
+use core::ptr::NonNull;
+use kernel::{
+    bindings,
+    block::{
+        bio::Status,
+        copy::Command,
+        limits::QueueLimitsUpdate,
+        units::{
+            Sector,
+            Sectors, //
+        }, //
+    },
+    prelude::*, //
+};
+
+/// Sectors copied under the lock of the device at a time.
+const RUN: u32 = 128;
+
+/// Sets the limits of a device that copies at most `max_bytes` at a time; 0: that does not copy.
+///
+/// # Safety
+///
+/// `lim` is valid and the caller's.
+#[export]
+pub unsafe extern "C" fn null_config_copy(lim: *mut bindings::queue_limits, max_bytes: c_ulong) {
+    // SAFETY: Required of the caller.
+    let mut update = unsafe { QueueLimitsUpdate::from_raw(lim) };
+    let ranges = 1;
+    update.set_hw_copy(Sectors::from_bytes_floor(max_bytes as u64), ranges, ranges);
+}
+
+/// Executes a copy command.
+///
+/// # Safety
+///
+/// `cmd` belongs to a request of the operation `REQ_OP_COPY_DST` that the driver has started and
+/// not ended.
+#[export]
+pub unsafe extern "C" fn null_handle_copy(cmd: *mut bindings::nullb_cmd) -> bindings::blk_status_t {
+    // SAFETY: Required of the caller: the command lies behind its request.
+    let rq = unsafe { bindings::blk_mq_rq_from_pdu(cmd.cast()) };
+    let Some(rq) = NonNull::new(rq) else {
+        return Status::into_raw(Some(Status::IOERR));
+    };
+    // SAFETY: Required of the caller.
+    let (command, disk) = unsafe { (Command::from_raw(rq), Disk(cmd)) };
+    Status::into_raw(execute(&command, &disk).err())
+}
+
+fn execute(command: &Command<'_>, disk: &Disk) -> Result<(), Status> {
+    let mut dst = command.dst();
+    let mut left = command.len();
+    for (src, len) in command.sources() {
+        disk.copy(dst, src, len)?;
+        dst = dst.checked_add(len).ok_or(Status::IOERR)?;
+        left = left.checked_sub(len).ok_or(Status::IOERR)?;
+    }
+    // The ranges of a command are as long as its destination, or the block layer is broken.
+    if left.is_zero() {
+        Ok(())
+    } else {
+        Err(Status::IOERR)
+    }
+}
+
+/// The device that executes a command.
+///
+/// # Invariants
+///
+/// The command is started.
+struct Disk(*mut bindings::nullb_cmd);
+
+impl Disk {
+    fn copy(&self, dst: Sector, src: Sector, len: Sectors) -> Result<(), Status> {
+        self.trace(dst, src, len);
+        let (mut dst, mut src) = (dst.get(), src.get());
+        let mut left = u32::try_from(len.get()).map_err(|_| Status::IOERR)?;
+        self.check(src, left)?;
+        self.check(dst, left)?;
+        while left > 0 {
+            let run = left.min(RUN);
+            // SAFETY: By the type invariant; both ranges were checked against the size of the disk
+            // by the block layer.
+            result(unsafe { bindings::null_copy_blocks(self.0, dst, src, run) })?;
+            dst += u64::from(run);
+            src += u64::from(run);
+            left -= run;
+        }
+        Ok(())
+    }
+
+    /// Fails if there is a bad block.
+    fn check(&self, sector: u64, len: u32) -> Result<(), Status> {
+        // SAFETY: By the type invariant.
+        result(unsafe { bindings::null_copy_check(self.0, sector, len) })
+    }
+
+    fn trace(&self, dst: Sector, src: Sector, len: Sectors) {
+        let bytes = |sectors: Option<u64>| sectors.unwrap_or(u64::MAX);
+        let len = usize::try_from(bytes(len.to_bytes())).unwrap_or(usize::MAX);
+        let (dst, src) = (bytes(dst.to_bytes()), bytes(src.to_bytes()));
+        // SAFETY: By the type invariant.
+        unsafe { bindings::null_copy_trace(self.0, dst, src, len) };
+    }
+}
+
+fn result(status: bindings::blk_status_t) -> Result<(), Status> {
+    Status::from_raw(status).map_or(Ok(()), Err)
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Copy offload: data is copied inside a device instead of through memory.
+ *
+ * See Documentation/block/copy-offload.rst. The implementation is in Rust, in
+ * block/copy/; this header is its C interface and has the stubs for kernels
+ * without it.
+ */
+#ifndef _LINUX_BLK_COPY_H
+#define _LINUX_BLK_COPY_H
+
+#include <linux/blkdev.h>
+
+struct file;
+
+/**
+ * struct blk_copy_range - a piece of a block device
+ * @sector: first sector of 512 bytes
+ * @nr_sects: number of sectors
+ */
+struct blk_copy_range {
+	sector_t sector;
+	sector_t nr_sects;
+};
+
+/**
+ * struct blk_copy_params - what to copy, and what came of it
+ * @src_bdev: device to read, open for as long as the copy runs
+ * @dst_bdev: device to write, open for as long as the copy runs
+ * @src: source ranges, valid until the copy has ended
+ * @dst: destination ranges, valid until the copy has ended
+ * @nr_src: number of source ranges
+ * @nr_dst: number of destination ranges
+ * @end_io: called once when the copy has ended; NULL to wait for it
+ * @private: for @end_io
+ * @error: result: 0 or -errno
+ * @copied: result: sectors copied from the start without a gap
+ */
+struct blk_copy_params {
+	struct block_device *src_bdev, *dst_bdev;
+	const struct blk_copy_range *src, *dst;
+	unsigned int nr_src, nr_dst;
+	void (*end_io)(struct blk_copy_params *params);
+	void *private;
+	int error;
+	sector_t copied;
+};
+
+#ifdef CONFIG_BLK_COPY_OFFLOAD
+
+int blkdev_copy_offload(struct blk_copy_params *params);
+
+/* For drivers: what a REQ_OP_COPY_DST request reads. */
+unsigned int blk_copy_nr_src(struct request *rq);
+bool blk_copy_src(struct request *rq, unsigned int index,
+		  struct blk_copy_range *range);
+
+/* For the block layer and the VFS. */
+int blk_copy_init(void);
+struct bio *blk_copy_intercept(struct bio *bio);
+void blk_copy_validate_limits(struct queue_limits *lim);
+int blk_copy_store_max_bytes(struct queue_limits *lim, const char *page,
+			     size_t count);
+ssize_t blkdev_copy_file_range(struct file *file_in, loff_t pos_in,
+			       struct file *file_out, loff_t pos_out,
+			       size_t len, unsigned int flags);
+
+/* Returns the bio to issue now, or NULL while the other half is on its way. */
+static inline struct bio *blk_copy_issue(struct bio *bio)
+{
+	return op_is_copy(bio->bi_opf) ? blk_copy_intercept(bio) : bio;
+}
+
+static inline bool blk_copy_supported(struct request_queue *q)
+{
+	return q->limits.max_copy_sectors;
+}
+
+static inline void blk_copy_default_limits(struct queue_limits *lim)
+{
+	lim->max_user_copy_sectors = UINT_MAX;
+}
+
+#else /* CONFIG_BLK_COPY_OFFLOAD */
+
+static inline int blkdev_copy_offload(struct blk_copy_params *params)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline struct bio *blk_copy_issue(struct bio *bio)
+{
+	return bio;
+}
+
+static inline bool blk_copy_supported(struct request_queue *q)
+{
+	return false;
+}
+
+static inline void blk_copy_default_limits(struct queue_limits *lim)
+{
+}
+
+static inline void blk_copy_validate_limits(struct queue_limits *lim)
+{
+}
+
+#endif /* CONFIG_BLK_COPY_OFFLOAD */
+#endif /* _LINUX_BLK_COPY_H */

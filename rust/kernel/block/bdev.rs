@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Block devices.
+//!
+//! C headers: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h),
+//! [`include/linux/blk_types.h`](srctree/include/linux/blk_types.h)
+
+use super::{
+    limits::QueueLimits,
+    units::{
+        Sector,
+        Sectors, //
+    }, //
+};
+use crate::{
+    bindings,
+    types::Opaque, //
+};
+use core::ptr::NonNull;
+
+/// A `struct block_device`: a whole disk or a partition of one.
+///
+/// # Invariants
+///
+/// The device was registered, and its disk and queue exist as long as the reference.
+#[repr(transparent)]
+pub struct BlockDevice(Opaque<bindings::block_device>);
+
+// SAFETY: Everything reachable by a shared reference is constant or read atomically.
+unsafe impl Send for BlockDevice {}
+// SAFETY: As above.
+unsafe impl Sync for BlockDevice {}
+
+impl BlockDevice {
+    /// Uses a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// `bdev` is a block device that somebody keeps open, or has a bio in flight on, for `'a`.
+    pub unsafe fn from_raw<'a>(bdev: *mut bindings::block_device) -> &'a Self {
+        // SAFETY: `BlockDevice` is transparent, the rest is required of the caller.
+        unsafe { &*bdev.cast() }
+    }
+
+    /// The raw pointer.
+    pub fn as_raw(&self) -> *mut bindings::block_device {
+        self.0.get()
+    }
+
+    fn queue(&self) -> *mut bindings::request_queue {
+        // SAFETY: By the type invariant the device is valid; the field never changes.
+        unsafe { (*self.as_raw()).bd_queue }
+    }
+
+    /// `major:minor`, for tracing.
+    pub fn dev(&self) -> bindings::dev_t {
+        // SAFETY: By the type invariant the device is valid; the field never changes.
+        unsafe { (*self.as_raw()).bd_dev }
+    }
+
+    /// The size. It may change at any time.
+    pub fn size(&self) -> Sectors {
+        // SAFETY: By the type invariant the device is valid.
+        Sectors::new(unsafe { core::ptr::addr_of!((*self.as_raw()).bd_nr_sectors).read_volatile() })
+    }
+
+    /// Where the device begins on its disk: zero unless it is a partition.
+    pub fn start(&self) -> Sector {
+        // SAFETY: By the type invariant the device is valid.
+        Sector::new(unsafe { core::ptr::addr_of!((*self.as_raw()).bd_start_sect).read_volatile() })
+    }
+
+    /// Whether writing is forbidden.
+    pub fn is_read_only(&self) -> bool {
+        // SAFETY: By the type invariant the device is valid.
+        unsafe { bindings::bdev_read_only(self.as_raw()) }
+    }
+
+    /// Whether the driver takes bios (a stacking driver, which passes them on) and not requests.
+    pub fn has_submit_bio(&self) -> bool {
+        // SAFETY: By the type invariant the device is valid.
+        unsafe { bindings::bdev_has_submit_bio(self.as_raw()) }
+    }
+
+    /// Whether both are on the same disk.
+    pub fn same_disk(&self, other: &Self) -> bool {
+        // SAFETY: By the type invariant both are valid; the field never changes.
+        unsafe { (*self.as_raw()).bd_disk == (*other.as_raw()).bd_disk }
+    }
+
+    /// Whether both have the same queue.
+    pub fn same_queue(&self, other: &Self) -> bool {
+        self.queue() == other.queue()
+    }
+
+    /// Between devices of one domain a command can copy. [`None`]: nothing can be copied here.
+    pub fn copy_domain(&self) -> Option<NonNull<crate::ffi::c_void>> {
+        // SAFETY: By the type invariant the queue is valid; drivers set the field before the disk
+        // is added, and never change it.
+        NonNull::new(unsafe { (*self.queue()).copy_domain })
+    }
+
+    /// The limits of the queue. They may change at any time.
+    pub fn limits(&self) -> &QueueLimits {
+        // SAFETY: By the type invariant the queue is valid.
+        unsafe { QueueLimits::from_raw(&raw mut (*self.queue()).limits) }
+    }
+}

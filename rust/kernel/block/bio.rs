@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Block I/O requests.
+//!
+//! [`Bio`] is one `struct bio`; [`OwnedBio`] is the obligation to end it or to pass it on, which
+//! the block layer hands from one owner to the next. Dropping an [`OwnedBio`] ends the bio with an
+//! I/O error, so that no path can lose one.
+//!
+//! C headers: [`include/linux/bio.h`](srctree/include/linux/bio.h),
+//! [`include/linux/blk_types.h`](srctree/include/linux/blk_types.h)
+
+use super::{
+    bdev::BlockDevice,
+    units::{
+        Sector,
+        Sectors, //
+    }, //
+};
+use crate::{
+    bindings,
+    error::{
+        to_result,
+        Error, //
+    },
+    prelude::*,
+    types::Opaque, //
+};
+use core::{
+    mem::ManuallyDrop,
+    num::NonZeroU8,
+    ptr::NonNull, //
+};
+
+/// Why a bio failed: a `blk_status_t` other than `BLK_STS_OK`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Status(NonZeroU8);
+
+macro_rules! statuses {
+    ($($(#[$doc:meta])* $name:ident = $raw:ident;)*) => {$(
+        $(#[$doc])*
+        pub const $name: Self = match NonZeroU8::new(bindings::$raw) {
+            Some(raw) => Self(raw),
+            None => panic!("a status must not be BLK_STS_OK"),
+        };
+    )*};
+}
+
+impl Status {
+    statuses! {
+        /// The operation is not supported here.
+        NOTSUPP = BLK_STS_NOTSUPP;
+        /// The operation would have had to wait.
+        AGAIN = BLK_STS_AGAIN;
+        /// The request makes no sense.
+        INVAL = BLK_STS_INVAL;
+        /// Any other error.
+        IOERR = BLK_STS_IOERR;
+        /// Memory or another resource of the kernel ran out.
+        RESOURCE = BLK_STS_RESOURCE;
+    }
+
+    /// Converts a `blk_status_t`: [`None`] is success.
+    pub fn from_raw(raw: bindings::blk_status_t) -> Option<Self> {
+        NonZeroU8::new(raw).map(Self)
+    }
+
+    /// The `blk_status_t` of a result: `BLK_STS_OK` for [`None`].
+    pub fn into_raw(status: Option<Self>) -> bindings::blk_status_t {
+        status.map_or(0, |Status(raw)| raw.get())
+    }
+
+    /// The error number that user space sees for this status (`blk_status_to_errno()`).
+    pub fn to_error(self) -> Error {
+        // SAFETY: The function takes any status, it only looks it up in a table.
+        match to_result(unsafe { bindings::blk_status_to_errno(self.0.get()) }) {
+            Err(error) => error,
+            // The table has an errno for every status but BLK_STS_OK.
+            Ok(()) => EIO,
+        }
+    }
+}
+
+/// Which bio of a copy a bio is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CopyOp {
+    /// `REQ_OP_COPY_SRC`: the range that is read.
+    Src,
+    /// `REQ_OP_COPY_DST`: the range that is written.
+    Dst,
+}
+
+/// A `struct bio`.
+///
+/// # Invariants
+///
+/// The bio is initialized and stays so while the reference lives.
+#[repr(transparent)]
+pub struct Bio(Opaque<bindings::bio>);
+
+// SAFETY: A bio is handed between CPUs all the time; `Bio` gives shared access to fields that only
+// the bio's owner writes.
+unsafe impl Send for Bio {}
+// SAFETY: As above.
+unsafe impl Sync for Bio {}
+
+impl Bio {
+    /// What both bios of a copy carry: never merged, never split, and failed rather than delayed
+    /// by a stacking driver whose mapping is about to change.
+    const COPY_FLAGS: u32 = bindings::REQ_NOMERGE | bindings::REQ_NOWAIT | bindings::REQ_SYNC;
+
+    /// Initializes a bio of a copy in memory of the caller. It has no pages; `half` takes the
+    /// place of the vector and is what [`Bio::copy_half`] returns for it and for its clones.
+    ///
+    /// Context: any. Does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// - `slot` is valid for writes and does not move until [`Bio::uninit`].
+    /// - `bdev` stays open until the bio has ended.
+    /// - `end_io` may be called with the bio in any context; `half` is what it expects.
+    /// - `len` in bytes fits in 32 bits.
+    pub unsafe fn init_copy(
+        slot: NonNull<Bio>,
+        bdev: &BlockDevice,
+        op: CopyOp,
+        (start, len): (Sector, Sectors),
+        half: NonNull<bindings::blk_copy_half>,
+        end_io: unsafe extern "C" fn(*mut bindings::bio),
+    ) {
+        let op = match op {
+            CopyOp::Src => bindings::req_op_REQ_OP_COPY_SRC,
+            CopyOp::Dst => bindings::req_op_REQ_OP_COPY_DST,
+        };
+        let bio = slot.as_ptr().cast::<bindings::bio>();
+        // SAFETY: By the requirements of this function, `bio` is memory for a bio and `bdev` is a
+        // block device; without a vector nothing else is asked of the caller.
+        unsafe {
+            bindings::bio_init(
+                bio,
+                bdev.as_raw(),
+                core::ptr::null_mut(),
+                0,
+                op | Self::COPY_FLAGS,
+            )
+        };
+        // SAFETY: `bio` was initialized by the call above and nobody else knows it yet.
+        let bio = unsafe { &mut *bio };
+        bio.bi_iter.bi_sector = start.get();
+        bio.bi_iter.bi_size = len
+            .to_bytes()
+            .and_then(|bytes| u32::try_from(bytes).ok())
+            .unwrap_or(0);
+        bio.__bindgen_anon_1.bi_copy = half.as_ptr();
+        bio.bi_end_io = Some(end_io);
+    }
+
+    /// Gives back what the bio took when it was initialized or submitted.
+    ///
+    /// # Safety
+    ///
+    /// `slot` was initialized by [`Bio::init_copy`], and is not in flight.
+    pub unsafe fn uninit(slot: NonNull<Bio>) {
+        // SAFETY: By the requirements of this function this is an initialized bio of the caller.
+        unsafe { bindings::bio_uninit(slot.as_ptr().cast()) };
+    }
+
+    /// Uses a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// `bio` is an initialized bio, and stays one for `'a`.
+    pub unsafe fn from_raw<'a>(bio: *mut bindings::bio) -> &'a Self {
+        // SAFETY: `Bio` is transparent, the rest is required of the caller.
+        unsafe { &*bio.cast() }
+    }
+
+    fn raw(&self) -> *mut bindings::bio {
+        self.0.get()
+    }
+
+    /// Which half of a copy the bio is; [`None`] if it is no copy.
+    pub fn copy_op(&self) -> Option<CopyOp> {
+        // SAFETY: The operation of a live bio does not change.
+        match unsafe { (*self.raw()).bi_opf } & bindings::REQ_OP_MASK {
+            bindings::req_op_REQ_OP_COPY_SRC => Some(CopyOp::Src),
+            bindings::req_op_REQ_OP_COPY_DST => Some(CopyOp::Dst),
+            _ => None,
+        }
+    }
+
+    /// What [`Bio::init_copy`] was given for this bio or for the one it is a clone of; [`None`] if
+    /// it is no copy, because then a vector stands there.
+    pub fn copy_half(&self) -> Option<NonNull<bindings::blk_copy_half>> {
+        self.copy_op()?;
+        // SAFETY: For the operations of a copy this is the field of the union that is in use.
+        NonNull::new(unsafe { (*self.raw()).__bindgen_anon_1.bi_copy })
+    }
+
+    /// The device, as it is at this level of the stack.
+    pub fn bdev(&self) -> &BlockDevice {
+        // SAFETY: Every bio that was submitted has a device, which lives as long as the bio.
+        unsafe { BlockDevice::from_raw((*self.raw()).bi_bdev) }
+    }
+
+    /// The first sector on that device; once a partition was resolved, on the whole disk.
+    pub fn start(&self) -> Sector {
+        // SAFETY: Only the owner of the bio changes the iterator.
+        Sector::new(unsafe { (*self.raw()).bi_iter.bi_sector })
+    }
+
+    /// The length.
+    pub fn len(&self) -> Sectors {
+        // SAFETY: Only the owner of the bio changes the iterator.
+        Sectors::from_bytes_floor(u64::from(unsafe { (*self.raw()).bi_iter.bi_size }))
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len().is_zero()
+    }
+
+    /// How the bio ended. Meaningful in its end-of-I/O function only.
+    pub fn status(&self) -> Option<Status> {
+        // SAFETY: Read by the function that the end of I/O calls, after which nobody writes it.
+        Status::from_raw(unsafe { (*self.raw()).bi_status })
+    }
+}
+
+/// The obligation to end a bio, or to pass it on, exactly once.
+///
+/// # Invariants
+///
+/// The pointer is a submitted bio that nobody else will end, and `bi_next` is null.
+#[derive(Debug)]
+pub struct OwnedBio(NonNull<bindings::bio>);
+
+// SAFETY: A bio may be ended or passed on by any CPU.
+unsafe impl Send for OwnedBio {}
+
+impl OwnedBio {
+    /// Takes over a bio.
+    ///
+    /// # Safety
+    ///
+    /// `bio` is a live bio that the caller owns and gives away, and that is on no list.
+    pub unsafe fn from_raw(bio: NonNull<bindings::bio>) -> Self {
+        // INVARIANT: Required of the caller.
+        Self(bio)
+    }
+
+    /// Gives the bio away as a raw pointer; the receiver has the obligation now.
+    pub fn into_raw(self) -> *mut bindings::bio {
+        ManuallyDrop::new(self).0.as_ptr()
+    }
+
+    /// Ends the bio (`bio_endio()`), with success for [`None`].
+    ///
+    /// Context: any; no lock may be held that an end-of-I/O function takes. Does not sleep.
+    pub fn end(self, status: Option<Status>) {
+        let bio = self.into_raw();
+        // SAFETY: By the type invariant the bio is ours to end.
+        unsafe {
+            (*bio).bi_status = Status::into_raw(status);
+            bindings::bio_endio(bio);
+        }
+    }
+
+    /// Lets the bio wait from now on: what it holds up cannot change its mapping any more.
+    pub fn allow_wait(&mut self) {
+        // SAFETY: By the type invariant the bio is ours, so nobody reads the flags now.
+        unsafe { (*self.0.as_ptr()).bi_opf &= !bindings::REQ_NOWAIT };
+    }
+}
+
+impl core::ops::Deref for OwnedBio {
+    type Target = Bio;
+
+    fn deref(&self) -> &Bio {
+        // SAFETY: By the type invariant the bio lives as long as `self`.
+        unsafe { Bio::from_raw(self.0.as_ptr()) }
+    }
+}
+
+impl Drop for OwnedBio {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the bio is ours to end; `self` is not used again.
+        unsafe {
+            (*self.0.as_ptr()).bi_status = Status::into_raw(Some(Status::IOERR));
+            bindings::bio_endio(self.0.as_ptr());
+        }
+    }
+}
+
+/// Submits a bio that lives in memory of the caller. Its end-of-I/O function may have run when
+/// this returns.
+///
+/// Context: task; may sleep.
+///
+/// # Safety
+///
+/// `bio` was initialized by [`Bio::init_copy`] and has not been submitted.
+pub unsafe fn submit(bio: NonNull<Bio>) {
+    // SAFETY: By the requirements of this function it is a bio ready to be submitted.
+    unsafe { bindings::submit_bio(bio.as_ptr().cast()) };
+}
+
+/// Holds requests back while it lives, so that several that follow each other reach the driver
+/// together, and in the context of this task.
+///
+/// Context: task. Must be dropped by the task that made it, before it sleeps for long.
+pub struct Plug<'a>(Pin<&'a mut Opaque<bindings::blk_plug>>);
+
+impl<'a> Plug<'a> {
+    /// Starts to hold requests back. `slot` is room for the plug on the stack of the caller.
+    pub fn start(slot: Pin<&'a mut Opaque<bindings::blk_plug>>) -> Self {
+        // SAFETY: `slot` is pinned room for a plug that lives longer than `Self`.
+        unsafe { bindings::blk_start_plug(slot.get()) };
+        Self(slot)
+    }
+
+    /// Sends what was held back to the driver, and begins anew.
+    pub fn flush(&mut self) {
+        // SAFETY: The plug was started by this task in `start` and has not moved since.
+        unsafe {
+            bindings::blk_finish_plug(self.0.get());
+            bindings::blk_start_plug(self.0.get());
+        }
+    }
+}
+
+impl Drop for Plug<'_> {
+    fn drop(&mut self) {
+        // SAFETY: The plug was started by this task in `start` and has not moved since.
+        unsafe { bindings::blk_finish_plug(self.0.get()) };
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Open files of block devices, and their page cache.
+//!
+//! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
+//! [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h)
+
+use super::bdev::BlockDevice;
+use crate::{
+    bindings,
+    error::{
+        to_result,
+        Result, //
+    },
+    prelude::*,
+    types::Opaque, //
+};
+use core::ops::Range;
+
+/// An open file whose inode is a block device's.
+///
+/// Offsets are bytes from the start of the device, and below 2^63.
+///
+/// # Invariants
+///
+/// `f_mapping->host` is the inode of a block device, and the file stays open while the reference
+/// lives.
+#[repr(transparent)]
+pub struct BlockFile(Opaque<bindings::file>);
+
+impl BlockFile {
+    /// Uses a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// `file` is an open file of a block device, and the caller holds a reference to it for `'a`.
+    pub unsafe fn from_raw<'a>(file: *mut bindings::file) -> &'a Self {
+        // SAFETY: `BlockFile` is transparent, the rest is required of the caller.
+        unsafe { &*file.cast() }
+    }
+
+    fn raw(&self) -> *mut bindings::file {
+        self.0.get()
+    }
+
+    fn mapping(&self) -> *mut bindings::address_space {
+        // SAFETY: By the type invariant the file is open; the field does not change while it is.
+        unsafe { (*self.raw()).f_mapping }
+    }
+
+    fn inode(&self) -> *mut bindings::inode {
+        // SAFETY: A mapping that is in use has a host.
+        unsafe { (*self.mapping()).host }
+    }
+
+    /// The device.
+    pub fn bdev(&self) -> &BlockDevice {
+        // SAFETY: By the type invariant the inode is a block device's, which an open file keeps.
+        unsafe { BlockDevice::from_raw(bindings::I_BDEV(self.inode())) }
+    }
+
+    /// Whether the file was opened with `O_DIRECT`.
+    pub fn is_direct(&self) -> bool {
+        // SAFETY: By the type invariant the file is open. `fcntl` may change the flags meanwhile;
+        // either answer is right then.
+        let flags = unsafe { core::ptr::addr_of!((*self.raw()).f_flags).read_volatile() };
+        flags & bindings::O_DIRECT != 0
+    }
+
+    /// Makes what was written last, if the file was opened with `O_DSYNC` or `O_SYNC`.
+    ///
+    /// Context: task; may sleep.
+    pub fn sync_written(&self, bytes: &Range<u64>) -> Result {
+        // SAFETY: By the type invariant the file is open.
+        if !unsafe { bindings::file_is_dsync(self.raw()) } {
+            return Ok(());
+        }
+        let (start, last) = first_and_last(bytes)?;
+        // SAFETY: By the type invariant the file is open.
+        to_result(unsafe { bindings::vfs_fsync_range(self.raw(), start, last, 1) })
+    }
+
+    /// Notes that the file is being modified (`mtime`).
+    ///
+    /// Context: task; may sleep.
+    pub fn update_time(&self) -> Result {
+        // SAFETY: By the type invariant the file is open.
+        to_result(unsafe { bindings::file_update_time(self.raw()) })
+    }
+
+    /// Notes that the file was read (`atime`).
+    ///
+    /// Context: task; may sleep.
+    pub fn accessed(&self) {
+        // SAFETY: By the type invariant the file is open.
+        unsafe { bindings::file_accessed(self.raw()) };
+    }
+
+    /// Writes dirty pages to the device, and waits for them.
+    ///
+    /// Context: task; may sleep.
+    pub fn write_back(&self, bytes: &Range<u64>) -> Result {
+        let (start, last) = first_and_last(bytes)?;
+        // SAFETY: By the type invariant the mapping is in use.
+        to_result(unsafe { bindings::filemap_write_and_wait_range(self.mapping(), start, last) })
+    }
+
+    /// Drops clean pages, so that whoever reads next reads from the device.
+    ///
+    /// Context: task; may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if a page is in use or was made dirty meanwhile.
+    pub fn invalidate(&self, bytes: &Range<u64>) -> Result {
+        let (start, last) = first_and_last(bytes)?;
+        let page = |offset: i64| (offset >> bindings::PAGE_SHIFT) as c_ulong;
+        // SAFETY: By the type invariant the mapping is in use.
+        to_result(unsafe {
+            bindings::invalidate_inode_pages2_range(self.mapping(), page(start), page(last))
+        })
+    }
+
+    /// Copies through a pipe in the kernel: the way of `copy_file_range()` for files that have no
+    /// better one. May copy less than was asked for.
+    ///
+    /// Context: task; may sleep. Takes locks of both files.
+    pub fn splice_to(&self, src: u64, to: &Self, dst: u64, len: usize) -> Result<usize> {
+        let mut src = i64::try_from(src)?;
+        let mut dst = i64::try_from(dst)?;
+        // SAFETY: By the type invariant both files are open, and the positions live across the call.
+        let copied =
+            unsafe { bindings::splice_file_range(self.raw(), &mut src, to.raw(), &mut dst, len) };
+        match usize::try_from(copied) {
+            Ok(copied) => Ok(copied),
+            Err(_) => Err(Error::from_errno(copied as c_int)),
+        }
+    }
+}
+
+/// First and last byte, as C has it.
+fn first_and_last(bytes: &Range<u64>) -> Result<(i64, i64)> {
+    let last = bytes.end.checked_sub(1).ok_or(EINVAL)?;
+    Ok((i64::try_from(bytes.start)?, i64::try_from(last)?))
+}
+
+/// Both inodes locked, and the destination's page cache closed: no page of it can be made, by
+/// reading, writing or faulting, while this lives.
+pub struct Locked<'a> {
+    src: &'a BlockFile,
+    dst: &'a BlockFile,
+}
+
+impl<'a> Locked<'a> {
+    /// Locks two files, which may be the same or of the same device. The order is by address
+    /// (`lock_two_nondirectories()`), so two copies in opposite directions do not deadlock.
+    ///
+    /// Context: task; may sleep.
+    pub fn new(src: &'a BlockFile, dst: &'a BlockFile) -> Self {
+        // SAFETY: By the type invariant both inodes and the mapping live as long as the files. The
+        // order inode, then mapping, is that of fallocate() on block devices.
+        unsafe {
+            bindings::lock_two_nondirectories(src.inode(), dst.inode());
+            bindings::filemap_invalidate_lock_two(dst.mapping(), core::ptr::null_mut());
+        }
+        Self { src, dst }
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        // SAFETY: Both were locked by `new`.
+        unsafe {
+            bindings::filemap_invalidate_unlock_two(self.dst.mapping(), core::ptr::null_mut());
+            bindings::unlock_two_nondirectories(self.src.inode(), self.dst.inode());
+        }
+    }
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The pure core of the copy engine (`block/copy/`), compiled on the host for its tests: the unit
+//! tests that stand in the same files, properties of random values, and the state machine of a
+//! chunk explored in full.
+
+#![cfg(test)]
+// What the tests do not call, the engine does.
+#![allow(dead_code)]
+
+#[path = "../../../../block/copy/limits.rs"]
+mod limits;
+#[path = "../../../../block/copy/plan.rs"]
+mod plan;
+#[path = "../../../../block/copy/progress.rs"]
+mod progress;
+#[path = "../../../../block/copy/protocol.rs"]
+mod protocol;
+#[path = "../../../../block/copy/range.rs"]
+mod range;
+#[path = "../../../../block/copy/verdict.rs"]
+mod verdict;
+
+mod explore;
+mod properties;

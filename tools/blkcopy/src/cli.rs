@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::failure::EXIT_CODES;
+use crate::plan::Wish;
+use crate::size;
+
+const ABOUT: &str = "\
+Copy between block devices with copy_file_range(2).
+
+On a kernel with copy offload, and between places that one device can copy
+between, the data never enters memory. Elsewhere the kernel, or this program,
+reads and writes; in any case it says which way was taken.
+
+Sizes are bytes or 64K, 4MiB, 1G (powers of 1024).";
+
+const NOTES: &str = "\
+Notes:
+  A destination file is created if it does not exist, and is never truncated.
+  A file named \"info\" is written as ./info.
+  Which path was taken is told by the disk's counters in debugfs, which also
+  count what others copy on that disk at the same time.
+
+Examples:
+  blkcopy info /dev/nvme0n1
+  blkcopy /dev/vg/origin /dev/vg/copy --verify
+  blkcopy /dev/nvme0n1 /dev/nvme0n1 --src-offset 0 --dst-offset 64G --length 1G";
+
+#[derive(Debug, Parser)]
+#[command(version, about = "Copy between block devices with copy_file_range(2)", long_about = ABOUT)]
+#[command(after_help = EXIT_CODES, after_long_help = format!("{EXIT_CODES}\n\n{NOTES}"))]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub copy: Option<CopyArgs>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show a device's limits, whether it can copy inside itself, and why not
+    Info(InfoArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    /// Block devices: disks or partitions
+    #[arg(required = true, value_name = "DEV")]
+    pub devices: Vec<PathBuf>,
+    /// Print a JSON array with one object for each device
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CopyArgs {
+    /// Block device or file to copy from
+    #[arg(value_name = "SRC")]
+    pub source: PathBuf,
+    /// Block device or file to copy to
+    #[arg(value_name = "DST")]
+    pub destination: PathBuf,
+    /// Start here in the source
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size::parse)]
+    pub src_offset: u64,
+    /// Start here in the destination
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size::parse)]
+    pub dst_offset: u64,
+    /// Copy this much [default: to the end of the source]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub length: Option<u64>,
+    /// Ask the kernel for this much at once [default: 32M]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub chunk: Option<u64>,
+    /// Copy with this many threads
+    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+    /// Go through the page cache instead of O_DIRECT: any alignment, never offloaded
+    #[arg(long)]
+    pub buffered: bool,
+    /// Read source and destination back afterwards and compare them
+    #[arg(long)]
+    pub verify: bool,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Write to a device even if it is mounted
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl CopyArgs {
+    pub fn wish(&self) -> Wish {
+        Wish {
+            src_offset: self.src_offset,
+            dst_offset: self.dst_offset,
+            length: self.length,
+            chunk: self.chunk,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(args: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once("blkcopy").chain(args.split_whitespace()))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_copy() {
+        let cli = parse("/dev/a /dev/b --src-offset 64K --length 1GiB --jobs 4 --verify").unwrap();
+        let copy = cli.copy.unwrap();
+        assert!(cli.command.is_none());
+        let wish = copy.wish();
+        assert_eq!((wish.src_offset, wish.dst_offset), (65536, 0));
+        assert_eq!(
+            (wish.length, wish.chunk, copy.jobs),
+            (Some(1 << 30), None, 4)
+        );
+        assert!(copy.verify && !copy.json && !copy.force && !copy.buffered);
+    }
+
+    #[test]
+    fn info() {
+        let cli = parse("info /dev/a /dev/b --json").unwrap();
+        let Some(Command::Info(info)) = cli.command else {
+            panic!("not info")
+        };
+        assert!(info.json && info.devices.len() == 2);
+        assert!(cli.copy.is_none());
+    }
+
+    #[test]
+    fn wrong_lines() {
+        for line in [
+            "",
+            "/dev/a",
+            "info",
+            "a b c",
+            "a b --length x",
+            "a b --jobs 0",
+            "a b --what",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn help_names_the_exit_codes() {
+        for help in ["-h", "--help"] {
+            let err = parse(help).unwrap_err();
+            assert_eq!(err.exit_code(), 0);
+            assert!(err.to_string().contains("130"));
+        }
+    }
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `blkcopy SRC DST`: checks, copies, verifies, reports.
+
+use std::fs::File;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use rustix::fs::Advice;
+
+use crate::chunk::Split;
+use crate::cli::CopyArgs;
+use crate::endpoint::{Endpoint, Files};
+use crate::engine::{self, Outcome, Work};
+use crate::failure::Failure;
+use crate::inuse::{Use, Users};
+use crate::plan::{plan, Plan};
+use crate::progress::Progress;
+use crate::report::{Report, Resume};
+use crate::stats::{self, Counters, PathTaken};
+use crate::sysfs::{Offload, Sysfs};
+use crate::verify;
+
+/// Runs the command. The report is filled as far as the copy came, whether or
+/// not an error is returned. `stop` ends the copy at the next chance.
+pub fn run(args: &CopyArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Report) -> Result<()> {
+    let src = Endpoint::existing(&args.source, sysfs)?;
+    let dst = Endpoint::destination(&args.destination, sysfs)?;
+    let plan = plan(
+        args.wish(),
+        &src.end(args.buffered, false),
+        &dst.end(args.buffered, true),
+    )?;
+    (report.src_offset, report.dst_offset, report.length) =
+        (plan.src_offset, plan.dst_offset, plan.length);
+    may_be_written(&dst, sysfs, args.force)?;
+
+    let work = Work {
+        src_offset: plan.src_offset,
+        dst_offset: plan.dst_offset,
+        split: Split::new(plan.length, plan.chunk),
+        jobs: usize::from(args.jobs),
+        einval_is_refusal: !kernel_knows(&src, &dst),
+    };
+    let src_file = src.open_for_reading(args.buffered)?;
+    let dst_file = dst.open_for_writing(args.buffered, !args.force)?;
+    let before = Snapshot::take(&src, &dst);
+    let outcome = transfer(args, work, (&src_file, &dst_file), stop, report)?;
+    before.judge(&outcome, report);
+    conclude(args, plan, outcome, report)?;
+
+    if args.verify {
+        let difference = compare(args, &src, &dst, plan)?;
+        report.verified = Some(difference.is_none());
+        if let Some(offset) = difference {
+            let (src, dst) = (plan.src_offset + offset, plan.dst_offset + offset);
+            return Err(Failure::Differs { offset, src, dst }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a destination that someone else uses or that cannot be written.
+fn may_be_written(dst: &Endpoint, sysfs: &Sysfs, force: bool) -> Result<()> {
+    let Some(device) = dst.block() else {
+        return Ok(());
+    };
+    if device.read_only {
+        let text = format!(
+            "{} is read-only; blockdev --setrw makes it writable, if it is a setting",
+            dst.path.display()
+        );
+        return Err(Failure::Refused(text).into());
+    }
+    let uses = Users::of_this_system()?.of(device, sysfs)?;
+    let hard = |usage: &&Use| !(force && matches!(usage, Use::Mounted { .. }));
+    let reasons: Vec<_> = uses.iter().filter(hard).map(Use::to_string).collect();
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    let text = format!("{} is in use. {}", dst.path.display(), reasons.join(". "));
+    Err(Failure::Refused(text).into())
+}
+
+/// Whether the kernel copies between these two itself, one way or the other.
+fn kernel_knows(src: &Endpoint, dst: &Endpoint) -> bool {
+    let aware = |end: &Endpoint| {
+        end.block()
+            .is_some_and(|device| device.offload != Offload::NoKernelSupport)
+    };
+    aware(src) && aware(dst)
+}
+
+/// Copies, and waits until the data is on the destination.
+fn transfer(
+    args: &CopyArgs,
+    work: Work,
+    (src, dst): (&File, &File),
+    stop: &AtomicBool,
+    report: &mut Report,
+) -> Result<Outcome> {
+    let progress = Progress::new("copying", work.split.length(), args.json);
+    let started = Instant::now();
+    let outcome = engine::run(work, &Files { src, dst }, stop, &|bytes| {
+        progress.add(bytes)
+    });
+    let synced = dst.sync_all();
+    report.timed(outcome.gap_free, started.elapsed());
+    drop(progress);
+    synced.with_context(|| {
+        format!(
+            "cannot flush {} after {} bytes were copied; what is on it is not known, copy again",
+            args.destination.display(),
+            outcome.gap_free
+        )
+    })?;
+    Ok(outcome)
+}
+
+/// Turns an incomplete outcome into an error that says how to go on.
+fn conclude(args: &CopyArgs, plan: Plan, outcome: Outcome, report: &mut Report) -> Result<()> {
+    if outcome.gap_free == plan.length {
+        return Ok(());
+    }
+    let done = outcome.gap_free;
+    let resume = Resume {
+        src_offset: plan.src_offset + done,
+        dst_offset: plan.dst_offset + done,
+        length: plan.length - done,
+    };
+    report.resume = Some(resume);
+    let beyond = match outcome.total - done {
+        0 => String::new(),
+        more => format!(" ({more} more after a gap)"),
+    };
+    let copied = format!(
+        "Copied exactly {done} of {} bytes{beyond}. To go on: blkcopy {} {} {resume}",
+        plan.length,
+        args.source.display(),
+        args.destination.display(),
+    );
+    let failure = match outcome.broken {
+        Some(broken) => Failure::Incomplete(format!(
+            "{} failed at source offset {}, destination offset {}: {}. {copied}",
+            broken.what, broken.src, broken.dst, broken.error,
+        )),
+        None => Failure::Interrupted(copied),
+    };
+    Err(failure.into())
+}
+
+/// The counters of the disks involved, before the copy.
+enum Snapshot {
+    Disks(Vec<(String, Counters)>),
+    /// Neither end is a block device.
+    Files,
+    Unreadable(String),
+}
+
+impl Snapshot {
+    fn take(src: &Endpoint, dst: &Endpoint) -> Self {
+        let (Some(src), Some(dst)) = (src.block(), dst.block()) else {
+            return Self::Files;
+        };
+        let mut disks = vec![dst.disk.clone(), src.disk.clone()];
+        disks.dedup();
+        let read = |disk: String| Ok((disk.clone(), stats::read(&disk)?));
+        match disks.into_iter().map(read).collect() {
+            Ok(counters) => Self::Disks(counters),
+            Err(why) => Self::Unreadable(why),
+        }
+    }
+
+    /// Fills in the report's path, now that the copy is over.
+    fn judge(self, outcome: &Outcome, report: &mut Report) {
+        (report.path, report.path_detail) = if outcome.total == 0 {
+            (PathTaken::Nothing, String::new())
+        } else if let Some(error) = &outcome.refused {
+            (
+                PathTaken::ReadWrite,
+                format!("this kernel refuses copy_file_range between these two: {error}"),
+            )
+        } else {
+            match self {
+                Self::Files => (PathTaken::FileSystem, String::new()),
+                Self::Unreadable(why) => (PathTaken::Unknown, why),
+                Self::Disks(before) => match Self::gained(&before) {
+                    Ok(gained) => stats::judge(outcome.total, &gained),
+                    Err(why) => (PathTaken::Unknown, why),
+                },
+            }
+        };
+    }
+
+    fn gained(before: &[(String, Counters)]) -> Result<Vec<Counters>, String> {
+        before
+            .iter()
+            .map(|(disk, old)| Ok(stats::read(disk)?.since(old)))
+            .collect()
+    }
+}
+
+/// Opens both ends anew and compares them.
+fn compare(args: &CopyArgs, src: &Endpoint, dst: &Endpoint, plan: Plan) -> Result<Option<u64>> {
+    // Devices are read with O_DIRECT also after a buffered copy, so that the
+    // media speak and not the page cache; unless the range is too odd for it.
+    let blocks = [src, dst]
+        .into_iter()
+        .filter_map(Endpoint::block)
+        .map(|device| device.logical_block);
+    let align = blocks.max().unwrap_or(1);
+    let odd = [plan.src_offset, plan.dst_offset, plan.length]
+        .iter()
+        .any(|value| value % align != 0);
+    let (src, dst) = (src.open_for_reading(odd)?, dst.open_for_reading(odd)?);
+    for file in [&src, &dst] {
+        // The page cache would hide what the media hold. A hint; best effort.
+        let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
+    }
+    let progress = Progress::new("verifying", plan.length, args.json);
+    verify::first_difference(
+        (&src, plan.src_offset),
+        (&dst, plan.dst_offset),
+        plan.length,
+        &|n| progress.add(n),
+    )
+}
+
+#[cfg(test)]
+#[path = "copy_tests.rs"]
+mod tests;

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Who else uses a device: mounts, swap, and devices stacked on it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::sysfs::{BlockDevice, DevNo, Sysfs};
+
+/// One reason not to write to a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Use {
+    Mounted { name: String, on: String },
+    Swap { name: String },
+    Held { name: String, by: String },
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mounted { name, on } => {
+                write!(f, "{name} is mounted on {on}: umount {on} first, or use --force if it may be overwritten")
+            }
+            Self::Swap { name } => write!(f, "{name} is used as swap: swapoff /dev/{name} first"),
+            Self::Held { name, by } => {
+                write!(
+                    f,
+                    "{name} is part of {by}: write to /dev/{by}, or remove it first"
+                )
+            }
+        }
+    }
+}
+
+/// Mounts and swap areas of the running system, by device.
+#[derive(Debug, Default)]
+pub struct Users {
+    mounts: BTreeMap<DevNo, String>,
+    swaps: Vec<DevNo>,
+}
+
+impl Users {
+    /// Asks `/proc`.
+    pub fn of_this_system() -> Result<Self> {
+        let read = |path: &str| {
+            fs::read_to_string(path)
+                .with_context(|| format!("cannot read {path}; is /proc mounted?"))
+        };
+        // A kernel without swap has no such file.
+        let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
+        Ok(Self::parse(
+            &read("/proc/self/mountinfo")?,
+            &swaps,
+            &device_number,
+        ))
+    }
+
+    /// `resolve` tells the number of a block device's path.
+    pub fn parse(mountinfo: &str, swaps: &str, resolve: &dyn Fn(&Path) -> Option<DevNo>) -> Self {
+        let mut users = Self::default();
+        for mount in mountinfo.lines().filter_map(parse_mount) {
+            // btrfs and others mount with a device number of their own: there
+            // the source's path says which device it is.
+            let devices = [Some(mount.devno), resolve(&mount.source)];
+            for devno in devices.into_iter().flatten() {
+                users
+                    .mounts
+                    .entry(devno)
+                    .or_insert_with(|| mount.on.clone());
+            }
+        }
+        let paths = swaps
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_whitespace().next());
+        users.swaps = paths
+            .filter_map(|path| resolve(Path::new(&unescape(path))))
+            .collect();
+        users
+    }
+
+    /// Everything that uses the bytes of `dev`.
+    pub fn of(&self, dev: &BlockDevice, sysfs: &Sysfs) -> Result<Vec<Use>> {
+        let mut uses = Vec::new();
+        for relative in dev.relatives(sysfs)? {
+            let name = || relative.name.clone();
+            if let Some(on) = self.mounts.get(&relative.devno) {
+                uses.push(Use::Mounted {
+                    name: name(),
+                    on: on.clone(),
+                });
+            }
+            if self.swaps.contains(&relative.devno) {
+                uses.push(Use::Swap { name: name() });
+            }
+            uses.extend(
+                relative
+                    .holders()?
+                    .into_iter()
+                    .map(|by| Use::Held { name: name(), by }),
+            );
+        }
+        Ok(uses)
+    }
+}
+
+/// The number of the block device at `path`, if it is one.
+fn device_number(path: &Path) -> Option<DevNo> {
+    let meta = fs::metadata(path).ok()?;
+    meta.file_type()
+        .is_block_device()
+        .then(|| DevNo::from_raw(meta.rdev()))
+}
+
+struct Mount {
+    devno: DevNo,
+    on: String,
+    source: PathBuf,
+}
+
+/// One line of mountinfo: `36 35 98:0 /root /on opts tags... - type source opts`.
+fn parse_mount(line: &str) -> Option<Mount> {
+    let (left, right) = line.split_once(" - ")?;
+    let mut left = left.split(' ').skip(2);
+    let devno = left.next()?.parse().ok()?;
+    let on = unescape(left.nth(1)?);
+    let source = unescape(right.split(' ').nth(1)?);
+    Some(Mount {
+        devno,
+        on,
+        source: PathBuf::from(source),
+    })
+}
+
+/// Undoes the octal escapes (`\040`) of `/proc`.
+fn unescape(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let octal = tail
+            .get(..3)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) if first == b'\\' => {
+                out.push(byte);
+                rest = &tail[3..];
+            }
+            _ => {
+                out.push(first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sysfs::tests::{devno, FakeSysfs};
+
+    const MOUNTS: &str = "\
+22 1 0:21 / /proc rw,nosuid - proc proc rw
+36 22 259:0 / /mnt/with\\040space rw shared:1 master:2 - ext4 /dev/nullb0p1 rw
+37 22 0:44 /sub /mnt/btrfs rw - btrfs /dev/sda rw
+garbage
+38 22 0:45 / /mnt/tmp rw - tmpfs none rw
+";
+    const SWAPS: &str = "\
+Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority
+/dev/nullb0p2                           partition\t8388604\t0\t-2
+/swap\\040file                          file\t\t1024\t0\t-3
+";
+
+    fn resolve(path: &Path) -> Option<DevNo> {
+        match path.to_str()? {
+            "/dev/nullb0p1" => Some(devno("259:0")),
+            "/dev/nullb0p2" => Some(devno("259:1")),
+            "/dev/sda" => Some(devno("8:0")),
+            _ => None,
+        }
+    }
+
+    fn uses(mounts: &str, swaps: &str, dev: &str, fake: &FakeSysfs) -> Vec<Use> {
+        let dev = fake.sysfs().device(devno(dev)).unwrap();
+        Users::parse(mounts, swaps, &resolve)
+            .of(&dev, &fake.sysfs())
+            .unwrap()
+    }
+
+    fn mounted(name: &str, on: &str) -> Use {
+        Use::Mounted {
+            name: name.into(),
+            on: on.into(),
+        }
+    }
+
+    #[test]
+    fn mounts_of_the_device_and_of_its_partitions() {
+        let fake = FakeSysfs::new();
+        let expected = [mounted("nullb0p1", "/mnt/with space")];
+        assert_eq!(uses(MOUNTS, "", "259:0", &fake), expected);
+        assert_eq!(uses(MOUNTS, "", "250:0", &fake), expected);
+        assert_eq!(uses(MOUNTS, "", "259:1", &fake), []);
+        // Found by the path of the source.
+        assert_eq!(
+            uses(MOUNTS, "", "8:0", &fake),
+            [mounted("sda", "/mnt/btrfs")]
+        );
+    }
+
+    #[test]
+    fn a_mounted_disk_blocks_its_partitions() {
+        let mounts = "36 22 250:0 / /mnt rw - ext4 /dev/nullb0 rw";
+        assert_eq!(
+            uses(mounts, "", "259:1", &FakeSysfs::new()),
+            [mounted("nullb0", "/mnt")]
+        );
+    }
+
+    #[test]
+    fn swap_and_holders() {
+        let fake = FakeSysfs::new();
+        fake.write(
+            "devices/virtual/block/nullb0/nullb0p1/holders/dm-0/dev",
+            "253:0\n",
+        );
+        let held = Use::Held {
+            name: "nullb0p1".into(),
+            by: "dm-0".into(),
+        };
+        let swap = Use::Swap {
+            name: "nullb0p2".into(),
+        };
+        assert_eq!(uses("", SWAPS, "250:0", &fake), [held, swap.clone()]);
+        assert_eq!(uses("", SWAPS, "259:1", &fake), [swap]);
+    }
+
+    #[test]
+    fn every_message_says_what_to_do() {
+        let held = Use::Held {
+            name: "sda".into(),
+            by: "dm-0".into(),
+        };
+        let swap = Use::Swap { name: "sda".into() };
+        for (usage, word) in [
+            (mounted("sda", "/mnt"), "umount"),
+            (swap, "swapoff"),
+            (held, "/dev/dm-0"),
+        ] {
+            assert!(usage.to_string().contains(word));
+        }
+    }
+
+    #[test]
+    fn unescaping() {
+        for (escaped, plain) in [
+            ("a\\040b\\011", "a b\t"),
+            ("\\", "\\"),
+            ("\\04", "\\04"),
+            ("\\999", "\\999"),
+            ("040", "040"),
+        ] {
+            assert_eq!(unescape(escaped), plain);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a copy has to say in the end, for people and for programs.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::progress::rate;
+use crate::size::human;
+use crate::stats::PathTaken;
+
+/// The options that continue an incomplete copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Resume {
+    pub src_offset: u64,
+    pub dst_offset: u64,
+    pub length: u64,
+}
+
+impl fmt::Display for Resume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            src_offset,
+            dst_offset,
+            length,
+        } = self;
+        write!(
+            f,
+            "--src-offset {src_offset} --dst-offset {dst_offset} --length {length}"
+        )
+    }
+}
+
+/// The one object that `--json` prints.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub source: String,
+    pub destination: String,
+    pub src_offset: u64,
+    pub dst_offset: u64,
+    /// What was asked for.
+    pub length: u64,
+    /// Copied from the start on without a gap.
+    pub bytes: u64,
+    /// Until the data was on the destination (fsync), without `--verify`.
+    pub seconds: f64,
+    /// Bytes in a second.
+    pub rate: u64,
+    pub path: PathTaken,
+    /// Why, as far as it is known.
+    pub path_detail: String,
+    /// `None`: not asked for.
+    pub verified: Option<bool>,
+    pub error: Option<String>,
+    pub resume: Option<Resume>,
+}
+
+impl Report {
+    pub fn new(source: String, destination: String) -> Self {
+        Self {
+            source,
+            destination,
+            src_offset: 0,
+            dst_offset: 0,
+            length: 0,
+            bytes: 0,
+            seconds: 0.0,
+            rate: 0,
+            path: PathTaken::Nothing,
+            path_detail: String::new(),
+            verified: None,
+            error: None,
+            resume: None,
+        }
+    }
+
+    pub fn timed(&mut self, bytes: u64, time: Duration) {
+        self.bytes = bytes;
+        self.seconds = time.as_secs_f64();
+        self.rate = rate(bytes, time);
+    }
+
+    /// The lines after a successful copy.
+    pub fn human(&self) -> String {
+        let mut text = format!(
+            "{} ({} bytes) copied in {:.3} s, {}/s\npath: {}",
+            human(self.bytes),
+            self.bytes,
+            self.seconds,
+            human(self.rate),
+            self.path.describe(),
+        );
+        if !self.path_detail.is_empty() {
+            text += &format!(" ({})", self.path_detail);
+        }
+        if self.verified == Some(true) {
+            text += "\nverified: source and destination are the same";
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let mut report = Report::new("/dev/a".into(), "/dev/b".into());
+        report.path = PathTaken::PartlyOffloaded;
+        report.path_detail = "why".into();
+        report.verified = Some(true);
+        report.timed(1 << 20, Duration::from_millis(250));
+        report
+    }
+
+    #[test]
+    fn for_people() {
+        let expected = "1 MiB (1048576 bytes) copied in 0.250 s, 4 MiB/s\n\
+                        path: partly offloaded to the device (why)\n\
+                        verified: source and destination are the same";
+        assert_eq!(report().human(), expected);
+    }
+
+    #[test]
+    fn for_programs() {
+        let value = serde_json::to_value(report()).unwrap();
+        assert_eq!(value["bytes"], 1 << 20);
+        assert_eq!(value["rate"], 4 << 20);
+        assert_eq!(value["seconds"], 0.25);
+        assert_eq!(value["path"], "partly_offloaded");
+        assert_eq!(value["verified"], true);
+        for null in ["error", "resume"] {
+            assert!(value[null].is_null());
+        }
+        for key in ["source", "destination"] {
+            assert!(value[key].is_string());
+        }
+    }
+
+    #[test]
+    fn resuming() {
+        let resume = Resume {
+            src_offset: 1,
+            dst_offset: 2,
+            length: 3,
+        };
+        assert_eq!(
+            resume.to_string(),
+            "--src-offset 1 --dst-offset 2 --length 3"
+        );
+    }
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cfr copy`: copy_file_range(2) with everything under the caller's control.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure, Context, Result};
+use clap::Args;
+use nix::errno::Errno;
+
+use crate::device::{self, Access, How};
+use crate::size;
+
+/// One system call by default: what it returned is what is printed.
+#[derive(Args, Clone, Debug)]
+pub struct CopyArgs {
+    src: PathBuf,
+    dst: PathBuf,
+    #[arg(long, value_parser = size::parse, default_value = "0")]
+    src_off: u64,
+    #[arg(long, value_parser = size::parse, default_value = "0")]
+    dst_off: u64,
+    /// Bytes to copy; without it, up to the end of SRC
+    #[arg(long, value_parser = size::parse)]
+    len: Option<u64>,
+    /// Call again until LEN bytes are copied, or nothing more is
+    #[arg(long)]
+    full: bool,
+    /// Open SRC without O_DIRECT
+    #[arg(long)]
+    src_buffered: bool,
+    /// Open DST without O_DIRECT
+    #[arg(long)]
+    dst_buffered: bool,
+    /// Open both without O_DIRECT
+    #[arg(long)]
+    buffered: bool,
+    /// Access mode of SRC
+    #[arg(long, value_enum, default_value = "r")]
+    src_access: Access,
+    /// Access mode of DST
+    #[arg(long, value_enum, default_value = "w")]
+    dst_access: Access,
+    /// Open DST with O_APPEND
+    #[arg(long)]
+    append: bool,
+    /// Use one descriptor, of SRC, for both sides
+    #[arg(long)]
+    same_fd: bool,
+    /// Hand over no offsets: the files' own positions are used, and must have moved afterwards
+    #[arg(long)]
+    positions: bool,
+    /// Do it so many times; all must end alike
+    #[arg(long, default_value_t = 1)]
+    repeat: u64,
+    /// Do it until it fails or copies less
+    #[arg(long, conflicts_with = "repeat")]
+    until_error: bool,
+    /// Complain when one call takes longer than so many milliseconds
+    #[arg(long)]
+    max_ms: Option<u64>,
+    /// Complain when the first call takes less than so many milliseconds
+    #[arg(long)]
+    min_ms: Option<u64>,
+}
+
+/// How a copy ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub copied: u64,
+    pub error: Option<Errno>,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.error {
+            None => write!(f, "copied {}", self.copied),
+            Some(error) => write!(f, "error {error:?} (copied {})", self.copied),
+        }
+    }
+}
+
+/// One copy_file_range(2) with offsets.
+pub fn copy_at(src: &File, src_off: u64, dst: &File, dst_off: u64, len: u64) -> Result<Outcome> {
+    let mut from = i64::try_from(src_off).context("source offset is above 2^63")?;
+    let mut to = i64::try_from(dst_off).context("destination offset is above 2^63")?;
+    let len = usize::try_from(len).context("the length does not fit this machine")?;
+    Ok(
+        match nix::fcntl::copy_file_range(src, Some(&mut from), dst, Some(&mut to), len) {
+            Ok(copied) => {
+                let copied = copied as u64;
+                ensure!(
+                    from.unsigned_abs() == src_off + copied
+                        && to.unsigned_abs() == dst_off + copied,
+                    "{copied} bytes copied, but the offsets became {from} and {to}"
+                );
+                Outcome {
+                    copied,
+                    error: None,
+                }
+            }
+            Err(error) => Outcome {
+                copied: 0,
+                error: Some(error),
+            },
+        },
+    )
+}
+
+/// One copy_file_range(2) at the files' positions, which are set before and checked after.
+fn copy_at_positions(
+    mut src: &File,
+    src_off: u64,
+    mut dst: &File,
+    dst_off: u64,
+    len: u64,
+) -> Result<Outcome> {
+    src.seek(SeekFrom::Start(src_off))?;
+    dst.seek(SeekFrom::Start(dst_off))?;
+    let len = usize::try_from(len).context("the length does not fit this machine")?;
+    let outcome = match nix::fcntl::copy_file_range(src, None, dst, None, len) {
+        Ok(copied) => Outcome {
+            copied: copied as u64,
+            error: None,
+        },
+        Err(error) => Outcome {
+            copied: 0,
+            error: Some(error),
+        },
+    };
+    let (from, to) = (src.stream_position()?, dst.stream_position()?);
+    ensure!(
+        from == src_off + outcome.copied && to == dst_off + outcome.copied,
+        "{outcome}, but the positions became {from} and {to}"
+    );
+    Ok(outcome)
+}
+
+impl CopyArgs {
+    fn open(&self) -> Result<(File, File)> {
+        let direct_src = !self.buffered && !self.src_buffered;
+        let direct_dst = !self.buffered && !self.dst_buffered;
+        if self.same_fd {
+            ensure!(
+                self.src == self.dst,
+                "--same-fd needs the same file on both sides"
+            );
+            let file = device::open(&self.src, How::new(Access::Rw, direct_src))?;
+            let other = file
+                .try_clone()
+                .context("cannot duplicate the descriptor")?;
+            return Ok((file, other));
+        }
+        let how = How {
+            append: self.append,
+            ..How::new(self.dst_access, direct_dst)
+        };
+        Ok((
+            device::open(&self.src, How::new(self.src_access, direct_src))?,
+            device::open(&self.dst, how)?,
+        ))
+    }
+
+    fn once(&self, src: &File, dst: &File, len: u64) -> Result<Outcome> {
+        let mut total = Outcome {
+            copied: 0,
+            error: None,
+        };
+        loop {
+            let (from, to) = (self.src_off + total.copied, self.dst_off + total.copied);
+            let rest = len - total.copied;
+            let one = if self.positions {
+                copy_at_positions(src, from, dst, to, rest)?
+            } else {
+                copy_at(src, from, dst, to, rest)?
+            };
+            total.copied += one.copied;
+            total.error = one.error;
+            if !self.full || one.copied == 0 || total.copied >= len {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// Copies as the arguments say, and tells how the (last) copy ended.
+    pub fn run(&self) -> Result<Outcome> {
+        let (mut src, dst) = self.open()?;
+        let len = match self.len {
+            Some(len) => len,
+            None => device::range(&mut src, self.src_off, None)?,
+        };
+        let start = Instant::now();
+        let first = self.once(&src, &dst, len)?;
+        let mut took = start.elapsed();
+        if self
+            .min_ms
+            .is_some_and(|min| took < Duration::from_millis(min))
+        {
+            bail!("{first}, but already after {} ms", took.as_millis());
+        }
+        let mut last = first;
+        let mut done = 1;
+        while if self.until_error {
+            last == first && last.error.is_none()
+        } else {
+            done < self.repeat
+        } {
+            let start = Instant::now();
+            last = self.once(&src, &dst, len)?;
+            took = took.max(start.elapsed());
+            done += 1;
+            if !self.until_error && last != first {
+                bail!("{first} at first, but {last} the {done}th time");
+            }
+        }
+        if self
+            .max_ms
+            .is_some_and(|max| took > Duration::from_millis(max))
+        {
+            bail!("{last}, but only after {} ms", took.as_millis());
+        }
+        Ok(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(src: &std::path::Path, dst: &std::path::Path) -> CopyArgs {
+        CopyArgs {
+            src: src.into(),
+            dst: dst.into(),
+            src_off: 0,
+            dst_off: 0,
+            len: None,
+            full: false,
+            src_buffered: false,
+            dst_buffered: false,
+            buffered: true,
+            src_access: Access::R,
+            dst_access: Access::W,
+            append: false,
+            same_fd: false,
+            positions: false,
+            repeat: 1,
+            until_error: false,
+            max_ms: None,
+            min_ms: None,
+        }
+    }
+
+    #[test]
+    fn copies_and_reports() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        std::fs::write(&a, [7; 10000]).unwrap();
+        std::fs::write(&b, []).unwrap();
+        let mut args = args(&a, &b);
+        args.src_off = 4000;
+        assert_eq!(args.run().unwrap().to_string(), "copied 6000");
+        args.positions = true;
+        args.repeat = 3;
+        args.full = true;
+        assert_eq!(args.run().unwrap().to_string(), "copied 6000");
+        assert_eq!(std::fs::read(&b).unwrap(), [7; 6000]);
+    }
+
+    #[test]
+    fn names_the_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let a = dir.path().join("a");
+        std::fs::write(&a, [7; 10000]).unwrap();
+        let mut args = args(&a, &a);
+        args.same_fd = true;
+        args.len = Some(100);
+        assert_eq!(args.run().unwrap().to_string(), "error EINVAL (copied 0)");
+    }
+}

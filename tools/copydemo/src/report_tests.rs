@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+use super::*;
+use crate::events::{CopyOp, Tally};
+use crate::proof;
+
+const SIZE: u64 = 4 << 20;
+
+/// A row as a right demo finds it.
+pub(crate) fn row(method: Method) -> Row {
+    let mut activity = Activity::default();
+    if method.offloads() {
+        activity.copies = (0..4)
+            .map(|n| CopyOp {
+                src: n << 20,
+                dst: SIZE + (n << 20),
+                len: 1 << 20,
+            })
+            .collect();
+        activity.copy = Tally {
+            requests: 4,
+            bytes: SIZE,
+        };
+    } else {
+        activity.read = Tally {
+            requests: 8,
+            bytes: SIZE,
+        };
+        activity.write = Tally {
+            requests: 4,
+            bytes: SIZE,
+        };
+    }
+    let seconds = if method.offloads() { 0.010 } else { 0.025 };
+    Row {
+        method,
+        source: "nullb0".into(),
+        destination: if method == Method::OffloadPartition {
+            "nullb0p1"
+        } else {
+            "nullb0"
+        }
+        .into(),
+        bytes: SIZE,
+        copy_max_bytes: if method.offloads() { 1 << 20 } else { 0 },
+        source_sha256: "abc".into(),
+        path: PathSeen::of(&activity),
+        seconds,
+        bytes_crossed_memory: activity.crossed_memory(),
+        runs: vec![
+            Run {
+                seconds,
+                calls: 1,
+                activity,
+                destination_sha256: "abc".into()
+            };
+            3
+        ],
+    }
+}
+
+pub(crate) fn report() -> Report {
+    let methods = [
+        Method::OffloadDisk,
+        Method::OffloadPartition,
+        Method::Generic,
+        Method::ReadWrite,
+    ];
+    let rows = methods.map(row).to_vec();
+    let proofs: Vec<_> = rows
+        .iter()
+        .flat_map(|row| proof::of_row(row, 0, SIZE))
+        .collect();
+    Report {
+        kernel: "7.3.4".into(),
+        disk: "nullb0".into(),
+        disk_bytes: 9 << 20,
+        copy_max_bytes: Some(1 << 20),
+        copy_max_hw_bytes: Some(1 << 20),
+        proved: proofs.iter().all(|proof| proof.holds),
+        rows,
+        proofs,
+    }
+}
+
+#[test]
+fn a_table_for_people() {
+    let text = report().human();
+    for word in [
+        "nullb0 → nullb0p1",
+        "copy_file_range, offloaded",
+        "copy_file_range, offload off",
+        "read + write, 1 MiB each",
+    ] {
+        assert!(text.contains(word), "{word} is missing in\n{text}");
+    }
+    assert!(text.contains("2.50 x") && text.contains("1.00 x"), "{text}");
+    assert!(
+        text.contains("4 MiB were copied on nullb0 by 4 copy requests"),
+        "{text}"
+    );
+    assert!(!text.contains("FAILED"), "{text}");
+    let widest = text
+        .lines()
+        .map(|line| line.chars().count())
+        .filter(|n| *n < 200)
+        .max();
+    assert!(widest < Some(126), "{text}");
+}
+
+#[test]
+fn a_failure_is_not_called_proved() {
+    let mut report = report();
+    report.proofs[0].holds = false;
+    report.proved = false;
+    let text = report.human();
+    assert!(
+        text.contains("FAILED") && text.contains("NOT PROVED: 1 of"),
+        "{text}"
+    );
+    assert!(!text.contains("Proved"), "{text}");
+}
+
+#[test]
+fn an_object_for_programs() {
+    let value = serde_json::to_value(report()).unwrap();
+    assert_eq!(value["proved"], true);
+    assert_eq!(value["rows"][0]["method"], "offload_disk");
+    assert_eq!(value["rows"][0]["path"], "offload");
+    assert_eq!(
+        value["rows"][0]["runs"][0]["activity"]["copy"]["requests"],
+        4
+    );
+    assert_eq!(value["rows"][2]["bytes_crossed_memory"], 2 * SIZE);
+    assert!(value["proofs"][0]["claim"].is_string());
+}
+
+#[test]
+fn medians() {
+    assert_eq!(median([3.0, 1.0, 2.0].into_iter()), 2.0);
+    assert_eq!(median([5.0].into_iter()), 5.0);
+    assert_eq!(median(std::iter::empty()), 0.0);
+}

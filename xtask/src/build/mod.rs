@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Builds a kernel for a guest: tree, options, kbuild, and a module folder that modprobe understands.
+
+mod config;
+mod kbuild;
+mod modules;
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::bail;
+use anyhow::Context as _;
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::cache::require_space;
+use crate::cache::write_atomically;
+use crate::cache::Cache;
+use crate::host::command::find;
+use crate::host::needs::Purpose;
+use crate::host::setup;
+use crate::host::toolchain::Toolchain;
+use crate::overlay;
+use crate::overlay::Laid;
+use crate::overlay::Series;
+use crate::source;
+use crate::source::Tree;
+use crate::ui;
+
+/// What a kernel is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Guest {
+    /// User Mode Linux: a Linux kernel as a program on this machine; starts in a second.
+    Um,
+    /// QEMU x86-64: several CPUs and a PCI NVMe controller.
+    Qemu,
+}
+
+/// With which options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    Normal,
+    /// The patched kernel with CONFIG_BLK_COPY_OFFLOAD off.
+    Off,
+    /// With everything that finds mistakes.
+    Debug,
+}
+
+/// One of the kernels that can be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variant {
+    pub guest: Guest,
+    pub flavour: Flavour,
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let guest = match self.guest {
+            Guest::Um => "um",
+            Guest::Qemu => "qemu",
+        };
+        let flavour = match self.flavour {
+            Flavour::Normal => "",
+            Flavour::Off => "-off",
+            Flavour::Debug => "-debug",
+        };
+        write!(f, "{guest}{flavour}")
+    }
+}
+
+impl Variant {
+    pub const UM: Self = Self {
+        guest: Guest::Um,
+        flavour: Flavour::Normal,
+    };
+
+    /// The build folder.
+    pub fn dir(self, cache: &Cache) -> PathBuf {
+        cache.root().join(format!("build-{self}"))
+    }
+
+    /// The name of the architecture in the kernel.
+    fn arch(self) -> &'static str {
+        match self.guest {
+            Guest::Um => "um",
+            Guest::Qemu => "x86_64",
+        }
+    }
+
+    /// The file that is started, relative to the build folder.
+    fn image(self) -> &'static str {
+        match self.guest {
+            Guest::Um => "linux",
+            Guest::Qemu => "arch/x86/boot/bzImage",
+        }
+    }
+
+    fn target(self) -> &'static str {
+        match self.guest {
+            Guest::Um => "linux",
+            Guest::Qemu => "bzImage",
+        }
+    }
+
+    /// The fragments that make its configuration, later ones overriding.
+    fn fragments(self) -> Vec<&'static str> {
+        let guest = match self.guest {
+            Guest::Um => "um",
+            Guest::Qemu => "qemu",
+        };
+        let mut names = vec!["common", guest];
+        match self.flavour {
+            Flavour::Normal => {}
+            Flavour::Off => names.push("off"),
+            Flavour::Debug => names.push("debug"),
+        }
+        names
+    }
+}
+
+/// Where everything is, for this run.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub cache: Cache,
+    pub repo: PathBuf,
+    /// The kernel source that the user named.
+    pub linux: Option<PathBuf>,
+}
+
+/// A kernel that can be booted.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    pub variant: Variant,
+    pub image: PathBuf,
+    /// What stands at `/lib/modules/RELEASE` in the guest.
+    pub modules: PathBuf,
+}
+
+/// Gets the source and lays the series over it.
+pub fn prepare_tree(context: &Context) -> Result<(Tree, Laid)> {
+    let tree = source::obtain(&context.cache, context.linux.as_deref())?;
+    let series = Series::load(&context.repo)?;
+    let laid = overlay::lay(&context.repo, &series, &tree.dir)?;
+    Ok((tree, laid))
+}
+
+/// How much a build may skip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Skip `make` if nothing in the repository changed since it last succeeded.
+    Changed,
+    Always,
+}
+
+/// A build folder with all that one needs to work in it.
+pub struct Work<'a> {
+    pub context: &'a Context,
+    pub variant: Variant,
+    pub tree: Tree,
+    pub laid: Laid,
+    toolchain: Toolchain,
+}
+
+impl<'a> Work<'a> {
+    /// Prepares the tree and finds the compilers. The caller holds the cache's lock.
+    pub fn new(context: &'a Context, variant: Variant) -> Result<Self> {
+        let (tree, laid) = prepare_tree(context)?;
+        let toolchain = Toolchain::find(&context.cache);
+        Ok(Self {
+            context,
+            variant,
+            tree,
+            laid,
+            toolchain,
+        })
+    }
+
+    pub fn dir(&self) -> PathBuf {
+        self.variant.dir(&self.context.cache)
+    }
+
+    /// The log of the last build.
+    pub fn log(&self) -> PathBuf {
+        self.context
+            .cache
+            .logs()
+            .join(format!("build-{}.log", self.variant))
+    }
+
+    /// Builds the kernel and its modules.
+    pub fn build(&self, when: When) -> Result<Kernel> {
+        let dir = self.dir();
+        let stamp = dir.join(".x-built");
+        let identity = self.identity()?;
+        let image = dir.join(self.variant.image());
+        let current = when == When::Changed
+            && image.is_file()
+            && fs::read_to_string(&stamp).is_ok_and(|text| text == identity);
+        if !current {
+            if !image.is_file() {
+                require_space(self.context.cache.root(), 3 << 30)?;
+            }
+            fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+            let _ = fs::remove_file(&stamp);
+            config::configure(self)?;
+            kbuild::make(self)?;
+            modules::install(&dir)?;
+            write_atomically(&stamp, identity.as_bytes())?;
+        }
+        let modules = modules::folder(&dir)?;
+        Ok(Kernel {
+            variant: self.variant,
+            image,
+            modules,
+        })
+    }
+
+    /// The kernel's `make` for this build folder, without a target.
+    pub fn make(&self) -> Result<Command> {
+        kbuild::command(self)
+    }
+
+    /// A program of the LLVM release that builds the kernel.
+    pub fn llvm_tool(&self, name: &str) -> Option<PathBuf> {
+        find(&format!("{name}{}", self.toolchain.llvm.as_ref()?.suffix))
+    }
+
+    pub fn rustfmt(&self) -> Option<&Path> {
+        self.toolchain.rustfmt.as_deref()
+    }
+
+    /// A text that changes when a build could have another result.
+    fn identity(&self) -> Result<String> {
+        let fragment = config::fragment(&self.context.repo, self.variant)?;
+        Ok(format!(
+            "tree {} {}\nseries {}\n{}{fragment}",
+            self.tree.dir.display(),
+            self.tree.version,
+            self.laid.identity,
+            self.toolchain.identity()
+        ))
+    }
+}
+
+/// A kernel that was built before, however old.
+pub fn built(context: &Context, variant: Variant) -> Option<Kernel> {
+    let dir = variant.dir(&context.cache);
+    let image = dir.join(variant.image());
+    let modules = modules::folder(&dir).ok()?;
+    image.is_file().then_some(Kernel {
+        variant,
+        image,
+        modules,
+    })
+}
+
+/// Makes sure that a kernel is built, and returns it.
+pub fn build(context: &Context, variant: Variant, when: When) -> Result<Kernel> {
+    let mut purposes = vec![Purpose::Build, Purpose::Guest];
+    if variant.guest == Guest::Qemu {
+        purposes.push(Purpose::Qemu);
+    }
+    setup::ensure(&context.cache, &purposes)?;
+    let _lock = context.cache.lock()?;
+    Work::new(context, variant)?.build(when)
+}
+
+/// The `build` subcommand.
+pub fn run(context: &Context, guest: Guest, flavour: Flavour) -> Result<()> {
+    let variant = Variant { guest, flavour };
+    let kernel = build(context, variant, When::Always)?;
+    ui::note(&format!("{variant}: {}", kernel.image.display()));
+    Ok(())
+}
+
+/// Fails unless the machine is one that the kernels are made for.
+pub fn require_x86_64(arch: &str) -> Result<()> {
+    if arch != "x86_64" {
+        bail!("this machine is {arch}: both guests are x86-64 only");
+    }
+    Ok(())
+}
+
+/// The text of a file, or nothing if it is not there.
+fn text_of(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_variant_has_a_name_of_its_own() {
+        let mut names = Vec::new();
+        for guest in [Guest::Um, Guest::Qemu] {
+            for flavour in [Flavour::Normal, Flavour::Off, Flavour::Debug] {
+                names.push(Variant { guest, flavour }.to_string());
+            }
+        }
+        assert_eq!(
+            names,
+            ["um", "um-off", "um-debug", "qemu", "qemu-off", "qemu-debug"]
+        );
+    }
+
+    #[test]
+    fn only_x86_64_is_built_for() {
+        assert!(require_x86_64("x86_64").is_ok());
+        assert!(require_x86_64("aarch64").is_err());
+    }
+}

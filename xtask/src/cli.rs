@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use anyhow::Result;
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+
+use crate::build;
+use crate::build::Context;
+use crate::build::Flavour;
+use crate::build::Guest;
+use crate::cache::Cache;
+use crate::guest;
+use crate::guest::Job;
+use crate::guest::Nvme;
+use crate::guest::Options;
+use crate::host::doctor;
+use crate::host::setup;
+use crate::mail;
+use crate::places;
+use crate::test;
+use crate::test::Suite;
+use crate::tools;
+use crate::ui;
+
+/// Copy offload for the Linux block layer: from a fresh clone to a kernel that copies.
+///
+/// Every step fetches, builds and installs what it needs first, so start with `./x demo`. What is
+/// made is kept in a cache folder ($COPY_OFFLOAD_CACHE, else ~/.cache/copy-offload); the repository
+/// itself is only read.
+#[derive(Debug, Parser)]
+#[command(
+    name = "x",
+    bin_name = "./x",
+    max_term_width = 100,
+    disable_version_flag = true
+)]
+#[command(infer_subcommands = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// Take the kernel's source from this folder or tarball (any 7.3.y) instead of fetching it.
+    ///
+    /// It is copied into the cache and stays the source from then on.
+    #[arg(long, global = true, value_name = "DIR|TARBALL")]
+    linux: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install what is missing: packages, compilers, bindgen, QEMU.
+    ///
+    /// It says what it will install and asks on a terminal. It works as root or through sudo, and
+    /// where it may not install anything it prints the exact packages.
+    Setup {
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
+
+    /// Show what is there and what is missing, and whether KVM really runs a guest.
+    Doctor,
+
+    /// Get the kernel's source and put our work over it.
+    ///
+    /// Only files whose content changed are written, so a build after it compiles no more than it
+    /// must. If a hook patch does not fit, the tree stays as it was.
+    Linux,
+
+    /// Build a kernel (User Mode Linux unless told otherwise).
+    ///
+    /// The first build takes minutes, the next ones what an edit costs. The full log is in
+    /// `./x path logs`.
+    Build {
+        #[arg(value_enum, default_value = "um")]
+        guest: Guest,
+        #[command(flatten)]
+        flavour: FlavourArgs,
+    },
+
+    /// Boot a guest, run a command in it as root, and return its exit status.
+    ///
+    /// The guest sees this machine's files; what it writes is gone when it ends. One word after
+    /// `--` is a shell script, several are a program and its arguments. Status 124 means that the
+    /// time limit was over, 125 that the kernel crashed or complained.
+    #[command(after_help = "Example:\n  ./x run --module null_blk,memory_backed=1 -- lsblk")]
+    Run {
+        #[command(flatten)]
+        guest: GuestArgs,
+        /// Stop the guest after this time (90s, 10m, 1h).
+        #[arg(long, value_name = "TIME", value_parser = guest_duration, default_value = "10m")]
+        timeout: Duration,
+        /// Do not fail when the kernel logs a warning.
+        #[arg(long)]
+        allow_warnings: bool,
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+
+    /// Boot a guest and open a shell in it.
+    Shell {
+        #[command(flatten)]
+        guest: GuestArgs,
+    },
+
+    /// Show that it works: copy real data in a guest and prove that no byte of it was read.
+    ///
+    /// Builds everything first. What follows goes to the demo itself: `./x demo -- --help`.
+    Demo {
+        #[command(flatten)]
+        guest: GuestArgs,
+        /// Arguments of the demo, such as --json.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+
+    /// Run tests: all suites, or those that are named.
+    ///
+    /// The last line is `N passed, N failed, N skipped`.
+    Test {
+        #[arg(value_enum)]
+        suites: Vec<Suite>,
+    },
+
+    /// Write the work as patches that `git am` takes onto a pristine kernel.
+    Series { dir: PathBuf },
+
+    /// Print the folder of something, for scripts.
+    Path {
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(places::NAMES))]
+        name: String,
+    },
+
+    /// Remove things from the cache: all that was built, or what is named.
+    Clean {
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(places::CLEANABLE))]
+        names: Vec<String>,
+    },
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+struct FlavourArgs {
+    /// With lockdep, KASAN, kmemleak and the like: slow, and finds mistakes.
+    #[arg(long)]
+    debug: bool,
+    /// Our kernel with the option CONFIG_BLK_COPY_OFFLOAD off.
+    #[arg(long, conflicts_with = "debug")]
+    off: bool,
+}
+
+impl FlavourArgs {
+    fn flavour(self) -> Flavour {
+        match (self.debug, self.off) {
+            (true, _) => Flavour::Debug,
+            (_, true) => Flavour::Off,
+            _ => Flavour::Normal,
+        }
+    }
+}
+
+#[derive(Args, Clone, Debug)]
+struct GuestArgs {
+    /// Which kernel runs.
+    #[arg(long, value_enum, default_value = "um")]
+    guest: Guest,
+    #[command(flatten)]
+    flavour: FlavourArgs,
+    /// Processors (QEMU).
+    #[arg(long, value_name = "N")]
+    cpus: Option<u32>,
+    /// Memory, such as 512M or 2G.
+    #[arg(long, value_name = "SIZE", value_parser = guest_size, default_value = "1G")]
+    memory: u64,
+    /// Add words to the kernel's command line.
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    append: Vec<String>,
+    /// Load a module before the command starts.
+    #[arg(long = "module", value_name = "NAME[,PARAM=VALUE...]")]
+    modules: Vec<String>,
+    /// Add an NVMe device (QEMU), with limits of its Copy command in blocks and ranges.
+    #[arg(long, value_name = "SIZE[,mssrl=N][,mcl=N][,msrc=N]")]
+    nvme: Vec<Nvme>,
+}
+
+impl GuestArgs {
+    fn options(self) -> Options {
+        let defaults = Options::new(self.guest);
+        Options {
+            flavour: self.flavour.flavour(),
+            cpus: self.cpus.unwrap_or(defaults.cpus),
+            memory: self.memory,
+            append: self.append,
+            modules: self.modules,
+            nvme: self.nvme,
+            ..defaults
+        }
+    }
+}
+
+fn guest_size(text: &str) -> Result<u64> {
+    guest::size(text)
+}
+
+fn guest_duration(text: &str) -> Result<Duration> {
+    guest::duration(text)
+}
+
+/// Runs what the command line says.
+pub fn dispatch(cli: Cli) -> Result<ExitCode> {
+    build::require_x86_64(std::env::consts::ARCH)?;
+    let context = Context {
+        cache: Cache::open()?,
+        repo: repository()?,
+        linux: cli.linux,
+    };
+    match cli.command {
+        Command::Setup { yes } => setup::run(&context.cache, yes)?,
+        Command::Doctor => {
+            let good = doctor::run(&context)?;
+            return Ok(if good {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
+        }
+        Command::Linux => {
+            let _lock = context.cache.lock()?;
+            let (tree, laid) = build::prepare_tree(&context)?;
+            ui::note(&format!("Linux {} from {}", tree.version, tree.origin));
+            ui::note(&format!(
+                "{} files are ours, {} changed",
+                laid.files.len(),
+                laid.changed
+            ));
+            println!("{}", tree.dir.display());
+        }
+        Command::Build { guest, flavour } => build::run(&context, guest, flavour.flavour())?,
+        Command::Run {
+            guest,
+            timeout,
+            allow_warnings,
+            command,
+        } => {
+            let options = Options {
+                timeout,
+                allow_warnings,
+                ..guest.options()
+            };
+            let job = job(&context, command)?;
+            return guest::run(&context, &options, &job, false);
+        }
+        Command::Shell { guest } => {
+            let options = guest.options();
+            let job = job(&context, vec![String::from("exec bash -i")])?;
+            return guest::run(&context, &options, &job, true);
+        }
+        Command::Demo { guest, arguments } => {
+            return tools::demo(&context, guest.options(), arguments);
+        }
+        Command::Test { suites } => return test::run(&context, &suites),
+        Command::Series { dir } => {
+            let _lock = context.cache.lock()?;
+            let (tree, _) = build::prepare_tree(&context)?;
+            mail::announce(&mail::write(&context, &tree, &dir)?, &tree);
+        }
+        Command::Path { name } => println!("{}", places::path(&context.cache, &name)?.display()),
+        Command::Clean { names } => places::clean(&context.cache, &names)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where `x` is.
+fn repository() -> Result<PathBuf> {
+    let dir = std::env::var_os("COPY_OFFLOAD_REPO").map(PathBuf::from);
+    let dir = dir.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".."));
+    dir.canonicalize()
+        .with_context(|| format!("cannot find the repository {}", dir.display()))
+}
+
+/// A command in the caller's folder with a plain environment.
+fn job(context: &Context, command: Vec<String>) -> Result<Job> {
+    let dir = match std::env::var_os("COPY_OFFLOAD_CWD") {
+        Some(dir) => PathBuf::from(dir),
+        None => std::env::current_dir().context("the current folder is gone")?,
+    };
+    Ok(guest::plain_job(context, command, dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_run_is_understood() {
+        let words = "x run --guest qemu --cpus 4 --nvme 1G,mcl=8 --timeout 5m -- echo a";
+        let cli = Cli::try_parse_from(words.split(' ')).unwrap();
+        let Command::Run {
+            guest,
+            timeout,
+            command,
+            ..
+        } = cli.command
+        else {
+            panic!()
+        };
+        let options = guest.options();
+        assert_eq!((options.cpus, options.nvme.len()), (4, 1));
+        assert_eq!((timeout.as_secs(), command.len()), (300, 2));
+    }
+}

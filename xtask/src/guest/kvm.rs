@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Whether KVM really runs a guest here.
+//!
+//! A /dev/kvm that opens proves little: nested virtualization, say, may hang a guest in early boot.
+//! So the kernel is booted once without a root file system, which it must notice within seconds.
+//! The answer is kept for as long as host kernel and QEMU stay the same.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use anyhow::Result;
+
+use super::qemu::PROGRAM;
+use crate::build::Context;
+use crate::build::Kernel;
+use crate::cache::write_atomically;
+use crate::host::command::find;
+use crate::ui;
+
+const LIMIT: Duration = Duration::from_secs(8);
+const DEVICE: &str = "/dev/kvm";
+
+/// What makes the guest's processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accelerator {
+    Kvm,
+    Tcg,
+}
+
+impl Accelerator {
+    /// QEMU's options for it.
+    pub fn arguments(self) -> Vec<String> {
+        let words = match self {
+            Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
+            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+        };
+        words.map(String::from).to_vec()
+    }
+}
+
+/// The accelerator to use, from the cached answer or by trying.
+pub fn accelerator(context: &Context, kernel: &Kernel) -> Result<Accelerator> {
+    if !openable() {
+        return Ok(Accelerator::Tcg);
+    }
+    let path = context.cache.root().join("kvm");
+    let host = host_identity();
+    if let Some(answer) = fs::read_to_string(&path)
+        .ok()
+        .and_then(|text| cached(&text, &host))
+    {
+        return Ok(answer);
+    }
+    let answer = if boots(&kernel.image)? {
+        Accelerator::Kvm
+    } else {
+        Accelerator::Tcg
+    };
+    if answer == Accelerator::Tcg {
+        ui::note("/dev/kvm is there but does not run a guest: using TCG, which is slower");
+    }
+    let word = if answer == Accelerator::Kvm {
+        "works"
+    } else {
+        "fails"
+    };
+    write_atomically(&path, format!("{host}\n{word}\n").as_bytes())?;
+    Ok(answer)
+}
+
+/// What `doctor` says of KVM; `kernel` is there once the QEMU kernel was built.
+pub fn describe(context: &Context, kernel: Option<&Kernel>) -> Result<String> {
+    if !Path::new(DEVICE).exists() {
+        return Ok(String::from("no /dev/kvm: QEMU guests use TCG"));
+    }
+    if !openable() {
+        return Ok(String::from(
+            "/dev/kvm may not be opened by this user: QEMU guests use TCG",
+        ));
+    }
+    let Some(kernel) = kernel else {
+        return Ok(String::from(
+            "/dev/kvm opens; tried for real once the qemu kernel is built",
+        ));
+    };
+    Ok(match accelerator(context, kernel)? {
+        Accelerator::Kvm => String::from("runs a guest"),
+        Accelerator::Tcg => String::from("/dev/kvm opens but runs no guest: TCG is used"),
+    })
+}
+
+fn openable() -> bool {
+    fs::File::options()
+        .read(true)
+        .write(true)
+        .open(DEVICE)
+        .is_ok()
+}
+
+fn host_identity() -> String {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let qemu = find(PROGRAM).and_then(|path| fs::metadata(path).ok()?.modified().ok());
+    format!("{} {} {qemu:?}", kernel.trim(), boot.trim())
+}
+
+fn cached(text: &str, host: &str) -> Option<Accelerator> {
+    match text.split_once('\n') {
+        Some((known, answer)) if known == host => match answer.trim() {
+            "works" => Some(Accelerator::Kvm),
+            "fails" => Some(Accelerator::Tcg),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Boots a kernel without a root under KVM and looks whether it gets as far as to miss it.
+fn boots(image: &Path) -> Result<bool> {
+    let Some(qemu) = find(PROGRAM) else {
+        return Ok(false);
+    };
+    let dir = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let log = dir.path().join("log");
+    let mut child = Command::new(qemu)
+        .args(Accelerator::Kvm.arguments())
+        .args([
+            "-machine",
+            "q35",
+            "-m",
+            "256M",
+            "-smp",
+            "2",
+            "-nodefaults",
+            "-no-user-config",
+        ])
+        .args(["-no-reboot", "-display", "none", "-serial"])
+        .arg(format!("file:{}", log.display()))
+        .arg("-kernel")
+        .arg(image)
+        .args(["-append", "console=ttyS0 panic=-1"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot start QEMU")?;
+    let start = Instant::now();
+    while start.elapsed() < LIMIT && child.try_wait().context("cannot wait for QEMU")?.is_none() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    let text = fs::read(&log).unwrap_or_default();
+    Ok(String::from_utf8_lossy(&text).contains("Unable to mount root fs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_counts_for_its_host_only() {
+        assert_eq!(cached("host a\nworks\n", "host a"), Some(Accelerator::Kvm));
+        assert_eq!(cached("host a\nfails\n", "host a"), Some(Accelerator::Tcg));
+        assert_eq!(cached("host a\nworks\n", "host b"), None);
+        assert_eq!(cached("", "host a"), None);
+    }
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a guest is made of and what it shall do.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::bail;
+use anyhow::Context;
+use anyhow::Result;
+
+use crate::build::Flavour;
+use crate::build::Guest;
+use crate::build::Variant;
+
+/// The machine.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub guest: Guest,
+    pub flavour: Flavour,
+    pub cpus: u32,
+    /// In bytes.
+    pub memory: u64,
+    /// More for the kernel's command line.
+    pub append: Vec<String>,
+    /// Modules to load, in modprobe's words.
+    pub modules: Vec<String>,
+    pub nvme: Vec<Nvme>,
+    pub timeout: Duration,
+    /// Do not count what the kernel complains of.
+    pub allow_warnings: bool,
+}
+
+impl Options {
+    /// The defaults for a guest.
+    pub fn new(guest: Guest) -> Self {
+        Self {
+            guest,
+            flavour: Flavour::Normal,
+            cpus: match guest {
+                Guest::Um => 1,
+                Guest::Qemu => 2,
+            },
+            memory: 1 << 30,
+            append: Vec::new(),
+            modules: Vec::new(),
+            nvme: Vec::new(),
+            timeout: Duration::from_secs(600),
+            allow_warnings: false,
+        }
+    }
+
+    pub fn variant(&self) -> Variant {
+        Variant {
+            guest: self.guest,
+            flavour: self.flavour,
+        }
+    }
+}
+
+/// The command and what surrounds it.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// One word is a shell script; several are a program and its arguments.
+    pub command: Vec<String>,
+    pub dir: PathBuf,
+    pub environment: Vec<(String, String)>,
+}
+
+/// An NVMe controller with one namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nvme {
+    /// In bytes.
+    pub size: u64,
+    /// Limits of its Copy command: `mssrl`, `mcl`, `msrc`.
+    pub limits: BTreeMap<String, u64>,
+}
+
+impl FromStr for Nvme {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut parts = text.split(',');
+        let size = size(parts.next().unwrap_or_default())?;
+        let mut limits = BTreeMap::new();
+        for part in parts {
+            let (name, value) = part
+                .split_once('=')
+                .with_context(|| format!("{part:?} is not name=value"))?;
+            if !["mssrl", "mcl", "msrc"].contains(&name) {
+                bail!("{name:?} is none of mssrl, mcl and msrc");
+            }
+            let value = value
+                .parse()
+                .with_context(|| format!("{value:?} is not a number"))?;
+            limits.insert(String::from(name), value);
+        }
+        Ok(Self { size, limits })
+    }
+}
+
+/// Reads a size like `512M` or `2GiB`; without a unit it is bytes.
+pub fn size(text: &str) -> Result<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text
+        .get(digits.len()..)
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let shift = match unit.as_str() {
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        "t" | "tib" => 40,
+        _ => bail!("{text:?}: the unit is none of K, M, G, T"),
+    };
+    let number: u64 = digits
+        .parse()
+        .with_context(|| format!("{text:?} is not a size like 512M or 1G"))?;
+    let bytes = number.checked_mul(1 << shift).filter(|bytes| *bytes > 0);
+    bytes.with_context(|| format!("{text:?} is out of range"))
+}
+
+/// Reads a duration like `90`, `90s`, `10m` or `1h`.
+pub fn duration(text: &str) -> Result<Duration> {
+    let (digits, factor) = match text.chars().last() {
+        Some('s') => (text.trim_end_matches('s'), 1),
+        Some('m') => (text.trim_end_matches('m'), 60),
+        Some('h') => (text.trim_end_matches('h'), 3600),
+        _ => (text, 1),
+    };
+    let number: u64 = digits
+        .parse()
+        .with_context(|| format!("{text:?} is not a time like 90s or 10m"))?;
+    match number.checked_mul(factor) {
+        Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
+        _ => bail!("{text:?} is out of range"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_durations_are_read() {
+        assert_eq!(size("4096").unwrap(), 4096);
+        assert_eq!(size("64K").unwrap(), 64 << 10);
+        assert_eq!(size("1GiB").unwrap(), 1 << 30);
+        assert!(size("").is_err() && size("1X").is_err() && size("0").is_err());
+        assert!(size("99999999999T").is_err());
+        assert_eq!(duration("90").unwrap(), Duration::from_secs(90));
+        assert_eq!(duration("10m").unwrap(), Duration::from_secs(600));
+        assert!(duration("0").is_err() && duration("soon").is_err());
+    }
+
+    #[test]
+    fn an_nvme_device_is_described_in_one_word() {
+        let nvme: Nvme = "1G,mssrl=256,msrc=127".parse().unwrap();
+        assert_eq!((nvme.size, nvme.limits.len()), (1 << 30, 2));
+        assert_eq!(nvme.limits["mssrl"], 256);
+        assert!("1G,mmm=1".parse::<Nvme>().is_err());
+        assert!("1G,mcl".parse::<Nvme>().is_err());
+    }
+}

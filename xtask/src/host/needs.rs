@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the host must have, how that is recognized, and which Debian package brings it.
+
+use std::path::Path;
+
+use super::command::find;
+use super::toolchain::Toolchain;
+
+/// For what something is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To fetch and build a kernel.
+    Build,
+    /// To boot any guest.
+    Guest,
+    /// To boot QEMU.
+    Qemu,
+    /// To run all tests.
+    Test,
+}
+
+impl Purpose {
+    pub const ALL: [Self; 4] = [Self::Build, Self::Guest, Self::Qemu, Self::Test];
+}
+
+/// How a thing is recognized.
+#[derive(Clone, Copy, Debug)]
+pub enum Sign {
+    Program(&'static str),
+    File(&'static str),
+}
+
+/// A thing from one package.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    pub purpose: Purpose,
+    pub sign: Sign,
+    pub package: &'static str,
+    pub why: &'static str,
+}
+
+const fn program(
+    purpose: Purpose,
+    name: &'static str,
+    package: &'static str,
+    why: &'static str,
+) -> Need {
+    Need {
+        purpose,
+        sign: Sign::Program(name),
+        package,
+        why,
+    }
+}
+
+/// All of them, except the compilers, of which there is a choice.
+#[rustfmt::skip]
+pub const NEEDS: [Need; 25] = [
+    program(Purpose::Build, "make", "make", "builds the kernel"),
+    program(Purpose::Build, "gcc", "gcc", "links programs of the host"),
+    program(Purpose::Build, "flex", "flex", "the kernel's configuration program"),
+    program(Purpose::Build, "bison", "bison", "the kernel's configuration program"),
+    program(Purpose::Build, "bc", "bc", "computes constants of the kernel"),
+    program(Purpose::Build, "perl", "perl", "scripts of the kernel"),
+    program(Purpose::Build, "python3", "python3", "scripts of the kernel"),
+    program(Purpose::Build, "xz", "xz-utils", "unpacks the kernel's source"),
+    program(Purpose::Build, "depmod", "kmod", "indexes modules, and loads them in the guest"),
+    program(Purpose::Build, "pahole", "dwarves", "shows the layout of structures"),
+    program(Purpose::Build, "ccache", "ccache", "makes a second build quick"),
+    Need { purpose: Purpose::Build, sign: Sign::File("/usr/include/libelf.h"), package: "libelf-dev",
+           why: "objtool of the x86 kernel" },
+    Need { purpose: Purpose::Build, sign: Sign::File("/etc/ssl/certs/ca-certificates.crt"),
+           package: "ca-certificates", why: "downloads" },
+    program(Purpose::Guest, "busybox", "busybox-static", "powers the guest off"),
+    program(Purpose::Guest, "switch_root", "util-linux", "enters the guest's root"),
+    program(Purpose::Guest, "mount", "mount", "mounts what the guest needs"),
+    program(Purpose::Qemu, "qemu-system-x86_64", "qemu-system-x86", "the QEMU guest"),
+    program(Purpose::Test, "git", "git", "writes the patch series"),
+    program(Purpose::Test, "sfdisk", "fdisk", "partitions test devices"),
+    program(Purpose::Test, "dmsetup", "dmsetup", "stacks test devices"),
+    program(Purpose::Test, "fio", "fio", "makes load in tests"),
+    program(Purpose::Test, "nvme", "nvme-cli", "asks NVMe devices"),
+    program(Purpose::Test, "mkfs.ext2", "e2fsprogs", "file systems in tests"),
+    program(Purpose::Test, "ps", "procps", "watches processes in tests"),
+    program(Purpose::Test, "hostname", "hostname", "names the guest"),
+];
+
+impl Need {
+    /// Whether the host has it.
+    pub fn is_met(&self) -> bool {
+        match self.sign {
+            Sign::Program(name) => find(name).is_some(),
+            Sign::File(path) => Path::new(path).exists(),
+        }
+    }
+
+    /// What to call it.
+    pub fn name(&self) -> &'static str {
+        match self.sign {
+            Sign::Program(name) => name,
+            Sign::File(path) => path,
+        }
+    }
+}
+
+/// The things that are missing for some purposes.
+pub fn missing(purposes: &[Purpose]) -> Vec<&'static Need> {
+    NEEDS
+        .iter()
+        .filter(|need| purposes.contains(&need.purpose) && !need.is_met())
+        .collect()
+}
+
+/// Compilers that are missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compilers {
+    pub rust: bool,
+    pub llvm: bool,
+    pub bindgen: bool,
+    pub rustfmt: bool,
+    pub clippy: bool,
+}
+
+impl Compilers {
+    /// What of a toolchain is missing; formatter and linter only count for tests.
+    pub fn missing(toolchain: &Toolchain, purposes: &[Purpose]) -> Self {
+        let build = purposes.contains(&Purpose::Build);
+        let test = purposes.contains(&Purpose::Test);
+        Self {
+            rust: build && toolchain.rust.is_none(),
+            llvm: build && toolchain.llvm.is_none(),
+            bindgen: build && toolchain.bindgen.is_none(),
+            rustfmt: test && toolchain.rustfmt.is_none(),
+            clippy: test && toolchain.clippy.is_none(),
+        }
+    }
+
+    pub fn any(self) -> bool {
+        self.rust || self.llvm || self.bindgen || self.rustfmt || self.clippy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_need_stands_once() {
+        for (index, need) in NEEDS.iter().enumerate() {
+            assert!(NEEDS
+                .iter()
+                .skip(index + 1)
+                .all(|other| other.name() != need.name()));
+        }
+    }
+
+    #[test]
+    fn what_runs_this_test_is_there() {
+        assert!(missing(&[Purpose::Guest])
+            .iter()
+            .all(|need| need.name() != "mount"));
+        assert!(!Compilers::default().any());
+    }
+}

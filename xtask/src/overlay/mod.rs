@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Our work over a pristine kernel: which files, in which order, and how they get into a tree.
+
+mod content;
+mod series;
+mod tree;
+
+pub use content::apply_entry;
+pub use content::Contents;
+pub use series::Entry;
+pub use series::Series;
+pub use tree::lay;
+pub use tree::pristine;
+pub use tree::Laid;

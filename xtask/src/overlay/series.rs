@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `series.toml`: the patches that the work is made of, in the order in which they apply.
+
+use std::fs;
+use std::path::Component;
+use std::path::Path;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use anyhow::Context;
+use anyhow::Result;
+use serde::Deserialize;
+
+/// The file's name in the repository.
+pub const FILE: &str = "series.toml";
+
+/// One patch of the series.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The first line of its message.
+    pub subject: String,
+    /// The rest of its message.
+    #[serde(default)]
+    pub message: String,
+    /// Unified diffs against the kernel, relative to the repository.
+    #[serde(default)]
+    pub hooks: Vec<PathBuf>,
+    /// Files or folders that stand at the same place in the kernel.
+    #[serde(default)]
+    pub files: Vec<PathBuf>,
+}
+
+/// The whole series.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Series {
+    #[serde(default, rename = "patch")]
+    pub patches: Vec<Entry>,
+}
+
+impl Series {
+    /// Reads the series of a repository; without the file it is empty, and the kernel is vanilla.
+    pub fn load(repo: &Path) -> Result<Self> {
+        let path = repo.join(FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                Self::parse(&text).with_context(|| format!("{} is not valid", path.display()))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let series: Self = toml::from_str(text)?;
+        for entry in &series.patches {
+            if entry.subject.trim().is_empty() || entry.subject.contains('\n') {
+                bail!("the subject {:?} is not one line of text", entry.subject);
+            }
+            for path in entry.hooks.iter().chain(&entry.files) {
+                if !path
+                    .components()
+                    .all(|part| matches!(part, Component::Normal(_)))
+                {
+                    bail!(
+                        "{:?}: the path {path:?} does not stay inside the tree",
+                        entry.subject
+                    );
+                }
+            }
+        }
+        Ok(series)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_series_is_the_vanilla_kernel() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Series::load(dir.path()).unwrap().patches.is_empty());
+    }
+
+    #[test]
+    fn entries_keep_their_order() {
+        let text = r#"
+            [[patch]]
+            subject = "block: one"
+            message = """why"""
+            hooks = ["block/one.patch"]
+            [[patch]]
+            subject = "block: two"
+            files = ["block/copy/", "rust/kernel/block/bio.rs"]
+        "#;
+        let series = Series::parse(text).unwrap();
+        assert_eq!(series.patches.len(), 2);
+        assert_eq!(series.patches[0].message, "why");
+        assert_eq!(series.patches[1].files.len(), 2);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let outside = "[[patch]]\nsubject = 'a'\nfiles = ['../x']";
+        assert!(Series::parse(outside)
+            .unwrap_err()
+            .to_string()
+            .contains("../x"));
+        let absolute = "[[patch]]\nsubject = 'a'\nhooks = ['/x']";
+        assert!(Series::parse(absolute).is_err());
+        assert!(Series::parse("[[patch]]\nsubject = ''").is_err());
+        assert!(Series::parse("[[patch]]\nsubject = 'a'\nfile = []").is_err());
+    }
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Puts the series into a kernel tree, touching only files whose content changes.
+//!
+//! kbuild goes by modification times, so an unchanged file must not be written. Every file that we
+//! touch is kept in its pristine form beside the tree; a manifest lists them. The order of writing
+//! (copy, manifest, tree) makes an interrupted run harmless: the next one starts from the copies.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use anyhow::Result;
+use serde::Deserialize;
+use serde::Serialize;
+use sha2::Digest;
+use sha2::Sha256;
+
+use super::apply_entry;
+use super::Contents;
+use super::Series;
+use crate::cache::write_atomically;
+
+/// A file of the tree that is ours to change.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+struct Managed {
+    /// Whether the pristine kernel has it.
+    pristine: bool,
+    /// SHA-256 of what we made of it.
+    sha256: String,
+}
+
+type Manifest = BTreeMap<PathBuf, Managed>;
+
+/// What laying the series changed.
+#[derive(Debug)]
+pub struct Laid {
+    /// Files that were written or removed.
+    pub changed: usize,
+    /// All files that the series has in the tree.
+    pub files: Vec<PathBuf>,
+    /// A hash of all that we put there.
+    pub identity: String,
+    /// The same for what decides the kernel's options only.
+    pub kconfig_identity: String,
+}
+
+/// The folder of pristine copies that belongs to a tree.
+fn store(tree: &Path) -> PathBuf {
+    tree.with_extension(match tree.extension() {
+        Some(extension) => format!("{}.pristine", extension.to_string_lossy()),
+        None => String::from("pristine"),
+    })
+}
+
+fn manifest_path(tree: &Path) -> PathBuf {
+    store(tree).join("manifest.json")
+}
+
+/// Reads a file of the unpatched kernel that `tree` was.
+pub fn pristine(tree: &Path, path: &Path) -> Result<Option<Vec<u8>>> {
+    let manifest = read_manifest(tree)?;
+    read_pristine(tree, &manifest, path)
+}
+
+fn read_pristine(tree: &Path, manifest: &Manifest, path: &Path) -> Result<Option<Vec<u8>>> {
+    match manifest.get(path) {
+        Some(managed) if managed.pristine => {
+            let copy = store(tree).join("files").join(path);
+            let data = fs::read(&copy).with_context(|| {
+                format!(
+                    "the pristine copy {} is gone: run `./x clean linux`",
+                    copy.display()
+                )
+            })?;
+            Ok(Some(data))
+        }
+        Some(_) => Ok(None),
+        None => read(&tree.join(path)),
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(data) => Ok(Some(data)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+fn read_manifest(tree: &Path) -> Result<Manifest> {
+    let path = manifest_path(tree);
+    let Some(data) = read(&path)? else {
+        return Ok(Manifest::new());
+    };
+    serde_json::from_slice(&data)
+        .with_context(|| format!("{} is damaged: run `./x clean linux`", path.display()))
+}
+
+fn write_manifest(tree: &Path, manifest: &Manifest) -> Result<()> {
+    let data = serde_json::to_vec_pretty(manifest).context("cannot encode the manifest")?;
+    write_atomically(&manifest_path(tree), &data)
+}
+
+/// Makes the tree the pristine kernel plus `series`; nothing is touched if a patch does not apply.
+pub fn lay(repo: &Path, series: &Series, tree: &Path) -> Result<Laid> {
+    let old = read_manifest(tree)?;
+    let mut contents = Contents::new();
+    for entry in &series.patches {
+        apply_entry(repo, entry, &mut contents, &|path| {
+            read_pristine(tree, &old, path)
+        })?;
+    }
+    let new = describe(tree, &old, &contents)?;
+    save_pristine(tree, &old, &new)?;
+
+    // From here on the manifest covers every file that is, or was, different from the original.
+    let mut both = old.clone();
+    both.extend(new.clone());
+    if both != old {
+        write_manifest(tree, &both)?;
+    }
+    let mut changed = 0;
+    for path in both.keys() {
+        let wanted = match contents.get(path) {
+            Some(data) => data.clone(),
+            None => read_pristine(tree, &both, path)?,
+        };
+        changed += usize::from(update(&tree.join(path), wanted.as_deref())?);
+    }
+    if new != both {
+        write_manifest(tree, &new)?;
+    }
+    Ok(Laid {
+        changed,
+        identity: hash_of(&new, |_| true),
+        kconfig_identity: hash_of(&new, |path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("Kconfig"))
+        }),
+        files: new.into_keys().collect(),
+    })
+}
+
+fn describe(tree: &Path, old: &Manifest, contents: &Contents) -> Result<Manifest> {
+    let mut manifest = Manifest::new();
+    for (path, data) in contents {
+        let pristine = match old.get(path) {
+            Some(managed) => managed.pristine,
+            None => tree.join(path).exists(),
+        };
+        let sha256 = data
+            .as_ref()
+            .map_or_else(String::new, |data| hex(&Sha256::digest(data)));
+        manifest.insert(path.clone(), Managed { pristine, sha256 });
+    }
+    Ok(manifest)
+}
+
+fn save_pristine(tree: &Path, old: &Manifest, new: &Manifest) -> Result<()> {
+    for (path, managed) in new {
+        if managed.pristine && !old.contains_key(path) {
+            let data = fs::read(tree.join(path))
+                .with_context(|| format!("cannot read {}", tree.join(path).display()))?;
+            write_atomically(&store(tree).join("files").join(path), &data)?;
+        }
+    }
+    Ok(())
+}
+
+/// Brings one file of the tree to the wanted content; says whether that changed anything.
+fn update(path: &Path, wanted: Option<&[u8]>) -> Result<bool> {
+    let present = read(path)?;
+    if present.as_deref() == wanted {
+        return Ok(false);
+    }
+    match wanted {
+        Some(data) => write_atomically(path, data)?,
+        None => {
+            fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+            // A folder that came with the file goes with it; a folder in use stays.
+            let _ = path.parent().map(fs::remove_dir);
+        }
+    }
+    Ok(true)
+}
+
+fn hash_of(manifest: &Manifest, wanted: impl Fn(&Path) -> bool) -> String {
+    let mut hash = Sha256::new();
+    for (path, managed) in manifest.iter().filter(|(path, _)| wanted(path)) {
+        hash.update(format!("{} {}\n", path.display(), managed.sha256));
+    }
+    hex(&hash.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::overlay::Entry;
+
+    struct Fixture {
+        dir: tempfile::TempDir,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let fixture = Self { dir };
+            fixture.write("linux-7.3.4/block/bio.c", "one\ntwo\n");
+            fixture.write("linux-7.3.4/block/Kconfig", "menu\n");
+            fixture.write(
+                "repo/block/hook.patch",
+                "--- a/block/bio.c\n+++ b/block/bio.c\n@@ -1,2 +1,2 @@\n-one\n+1\n two\n",
+            );
+            fixture.write("repo/block/copy/lib.rs", "// rust\n");
+            fixture
+        }
+
+        fn path(&self, path: &str) -> PathBuf {
+            self.dir.path().join(path)
+        }
+
+        fn write(&self, path: &str, text: &str) {
+            write_atomically(&self.path(path), text.as_bytes()).unwrap();
+        }
+
+        fn read(&self, path: &str) -> String {
+            fs::read_to_string(self.path("linux-7.3.4").join(path)).unwrap()
+        }
+
+        fn lay(&self, series: &Series) -> Result<Laid> {
+            lay(&self.path("repo"), series, &self.path("linux-7.3.4"))
+        }
+    }
+
+    fn series(hooks: &[&str], files: &[&str]) -> Series {
+        let paths = |list: &[&str]| list.iter().map(PathBuf::from).collect();
+        let entry = Entry {
+            subject: String::from("block: test"),
+            message: String::new(),
+            hooks: paths(hooks),
+            files: paths(files),
+        };
+        Series {
+            patches: vec![entry],
+        }
+    }
+
+    #[test]
+    fn a_second_run_writes_nothing() {
+        let fixture = Fixture::new();
+        let work = series(&["block/hook.patch"], &["block/copy/"]);
+        assert_eq!(fixture.lay(&work).unwrap().changed, 2);
+        assert_eq!(fixture.read("block/bio.c"), "1\ntwo\n");
+        let again = fixture.lay(&work).unwrap();
+        assert_eq!((again.changed, again.files.len()), (0, 2));
+    }
+
+    #[test]
+    fn an_edit_writes_one_file() {
+        let fixture = Fixture::new();
+        let work = series(&["block/hook.patch"], &["block/copy/"]);
+        let before = fixture.lay(&work).unwrap();
+        fixture.write("repo/block/copy/lib.rs", "// more rust\n");
+        let after = fixture.lay(&work).unwrap();
+        assert_eq!(after.changed, 1);
+        assert_ne!(before.identity, after.identity);
+        assert_eq!(before.kconfig_identity, after.kconfig_identity);
+    }
+
+    #[test]
+    fn an_empty_series_restores_the_kernel() {
+        let fixture = Fixture::new();
+        fixture
+            .lay(&series(&["block/hook.patch"], &["block/copy/"]))
+            .unwrap();
+        assert_eq!(fixture.lay(&Series::default()).unwrap().changed, 2);
+        assert_eq!(fixture.read("block/bio.c"), "one\ntwo\n");
+        assert!(!fixture.path("linux-7.3.4/block/copy").exists());
+    }
+
+    #[test]
+    fn a_hunk_that_does_not_apply_leaves_the_tree_alone() {
+        let fixture = Fixture::new();
+        fixture.lay(&series(&["block/hook.patch"], &[])).unwrap();
+        fixture.write(
+            "repo/block/hook.patch",
+            "--- a/block/bio.c\n+++ b/block/bio.c\n@@ -1,2 +1,2 @@\n-zero\n+1\n two\n",
+        );
+        fixture.write("repo/block/copy/lib.rs", "// new\n");
+        let error = fixture
+            .lay(&series(&["block/hook.patch"], &["block/copy/"]))
+            .unwrap_err();
+        let text = format!("{error:#}");
+        assert!(
+            text.contains("block/hook.patch") && text.contains("block/bio.c"),
+            "{text}"
+        );
+        assert_eq!(fixture.read("block/bio.c"), "1\ntwo\n");
+        assert!(!fixture.path("linux-7.3.4/block/copy").exists());
+    }
+
+    #[test]
+    fn pristine_files_are_read_through_the_copies() {
+        let fixture = Fixture::new();
+        let tree = fixture.path("linux-7.3.4");
+        fixture
+            .lay(&series(&["block/hook.patch"], &["block/copy/"]))
+            .unwrap();
+        let read = |path: &str| pristine(&tree, Path::new(path)).unwrap();
+        assert_eq!(read("block/bio.c").as_deref(), Some(&b"one\ntwo\n"[..]));
+        assert_eq!(read("block/copy/lib.rs"), None);
+        assert_eq!(read("block/Kconfig").as_deref(), Some(&b"menu\n"[..]));
+    }
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Our part of the kernel: no warnings, the kernel's style, and a series that applies.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Context as _;
+use anyhow::Result;
+
+use super::report::Report;
+use crate::build::Context;
+use crate::build::Variant;
+use crate::build::When;
+use crate::build::Work;
+use crate::host::command::find;
+use crate::mail;
+
+/// Complaints of checkpatch that do not fit: new files are announced in MAINTAINERS by whoever merges
+/// them, and the examples in Kconfig and documentation need not be C.
+const IGNORED: &str = "FILE_PATH_CHANGES";
+
+/// Runs the suite.
+pub fn run(context: &Context, report: &mut Report) -> Result<()> {
+    let lock = context.cache.lock()?;
+    let work = Work::new(context, Variant::UM)?;
+    recompile(&work)?;
+    work.build(When::Always)?;
+    report.pass("the kernel builds");
+    let log = fs::read(work.log()).context("cannot read the build's log")?;
+    let ours = warnings(
+        &String::from_utf8_lossy(&log),
+        &work.laid.files,
+        &work.tree.dir,
+    );
+    report.judge("no warnings of compilers and clippy", &ours);
+    if work.laid.files.is_empty() {
+        report.skip("style and series", "the series is empty");
+        return Ok(());
+    }
+    format(&work, report);
+    let dir = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let patches = mail::write(context, &work.tree, dir.path())?;
+    match mail::verify(context, &work.tree, &patches) {
+        Ok(()) => report.pass("git am takes the series and yields the same tree"),
+        Err(error) => report.fail("git am takes the series", &format!("{error:#}")),
+    }
+    for patch in &patches {
+        checkpatch(&work.tree.dir, patch, report)?;
+    }
+    drop(lock);
+    Ok(())
+}
+
+/// Makes kbuild compile our C and Rust files anew, or warnings of an earlier build would not show.
+fn recompile(work: &Work<'_>) -> Result<()> {
+    let now = std::time::SystemTime::now();
+    for path in &work.laid.files {
+        let source = path
+            .extension()
+            .is_some_and(|ext| ext == "c" || ext == "rs");
+        if source {
+            let path = work.tree.dir.join(path);
+            let file = fs::File::options()
+                .append(true)
+                .open(&path)
+                .with_context(|| format!("cannot open {}", path.display()))?;
+            file.set_modified(now).context("cannot touch a file")?;
+        }
+    }
+    Ok(())
+}
+
+/// Warnings about files of ours in a build log: `file:line: warning: …`, or Rust's two lines.
+fn warnings(log: &str, files: &[PathBuf], tree: &Path) -> Vec<String> {
+    let ours = |place: &str| {
+        let file = place.trim().split(':').next().unwrap_or_default();
+        let file = Path::new(file);
+        // Seen from the build folder, the tree may be given by its path, absolute or not.
+        let name = file.strip_prefix(tree).unwrap_or(file);
+        files
+            .iter()
+            .any(|path| name == path || name.ends_with(path))
+    };
+    let mut found = Vec::new();
+    let mut pending: Option<&str> = None;
+    for line in log.lines() {
+        if line.starts_with("warning: ") || line.starts_with("error: ") {
+            pending = Some(line);
+        } else if let Some(place) = line.trim_start().strip_prefix("--> ") {
+            if let Some(text) = pending.take().filter(|_| ours(place)) {
+                found.push(format!("{place}: {text}"));
+            }
+        } else if let Some((place, _)) = line.split_once(": warning: ") {
+            if ours(place) {
+                found.push(String::from(line));
+            }
+        }
+    }
+    found
+}
+
+/// rustfmt with the kernel's own settings.
+fn format(work: &Work<'_>, report: &mut Report) {
+    let name = "rustfmt";
+    let Some(rustfmt) = work.rustfmt() else {
+        report.skip(name, "rustfmt is not installed");
+        return;
+    };
+    let mut complaints = Vec::new();
+    for path in &work.laid.files {
+        if path.extension().is_none_or(|ext| ext != "rs") {
+            continue;
+        }
+        // From standard input: given a file, rustfmt would follow its modules as well.
+        let input = match fs::File::open(work.tree.dir.join(path)) {
+            Ok(file) => file,
+            Err(error) => {
+                complaints.push(format!("{}: {error}", path.display()));
+                continue;
+            }
+        };
+        let output = Command::new(rustfmt)
+            .args(["--check", "--edition", "2021", "--config-path"])
+            .arg(work.tree.dir.join(".rustfmt.toml"))
+            .stdin(input)
+            .output();
+        match output {
+            Ok(output) if output.status.success() && output.stdout.is_empty() => {}
+            Ok(output) => {
+                let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                let text = text + &String::from_utf8_lossy(&output.stderr);
+                let diff: Vec<&str> = text.lines().take(20).collect();
+                complaints.push(format!("{}:\n{}", path.display(), diff.join("\n")));
+            }
+            Err(error) => complaints.push(format!("{}: {error}", path.display())),
+        }
+    }
+    report.judge(name, &complaints);
+}
+
+fn checkpatch(tree: &Path, patch: &Path, report: &mut Report) -> Result<()> {
+    let file = patch
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let name = format!("checkpatch {file}");
+    let Some(perl) = find("perl") else {
+        report.skip(&name, "perl is not installed");
+        return Ok(());
+    };
+    let output = Command::new(perl)
+        .current_dir(tree)
+        .arg("scripts/checkpatch.pl")
+        .args([
+            "--terse",
+            "--show-types",
+            "--no-summary",
+            "--color=never",
+            "--ignore",
+            IGNORED,
+        ])
+        .arg(patch)
+        .output()
+        .context("cannot run checkpatch")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let prefix = format!("{}:", patch.display());
+    let complaints: Vec<String> = text
+        .lines()
+        .map(|line| line.strip_prefix(&prefix).unwrap_or(line))
+        .filter(|line| !line.trim().is_empty())
+        .map(String::from)
+        .collect();
+    if complaints.is_empty() && !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr).into_owned();
+        report.fail(&name, &why);
+    } else {
+        report.judge(&name, &complaints);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_warnings_count() {
+        let log = "\
+../linux/block/bio.c:12:3: warning: unused variable 'x'
+../linux/block/other.c:1:1: warning: unused variable 'y'
+warning: unused import: `a`
+  --> /tree/block/copy/plan.rs:3:5
+   |
+warning: unused import: `b`
+  --> /tree/rust/kernel/other.rs:3:5
+ld: warning: something
+";
+        let files = ["block/bio.c", "block/copy/plan.rs"].map(PathBuf::from);
+        let found = warnings(log, &files, Path::new("/tree"));
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[1].contains("plan.rs:3:5: warning: unused import: `a`"));
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `./x test`: every suite adds to one sum, and the last line says it.
+
+mod guest;
+mod host;
+mod kernel;
+mod ktap;
+mod off;
+mod report;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::build::Context;
+use crate::host::needs::Purpose;
+use crate::host::setup;
+use crate::ui;
+use report::Report;
+pub use report::Sum;
+
+/// A group of tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Suite {
+    /// Format, lint, unit and property tests of what runs on this machine.
+    Host,
+    /// Builds without warnings, in kernel style, and the patch series applies.
+    Kernel,
+    /// KUnit suites in User Mode Linux.
+    Kunit,
+    /// All blktests-format tests in User Mode Linux.
+    Um,
+    /// A choice of them in QEMU, with several processors.
+    Qemu,
+    /// The kernel with the option off.
+    Off,
+}
+
+/// In the order that finds mistakes soonest.
+const ALL: [Suite; 6] = [
+    Suite::Host,
+    Suite::Kernel,
+    Suite::Kunit,
+    Suite::Um,
+    Suite::Off,
+    Suite::Qemu,
+];
+
+/// Runs suites and prints the sum; success if nothing failed.
+pub fn run(context: &Context, suites: &[Suite]) -> Result<ExitCode> {
+    setup::ensure(&context.cache, &Purpose::ALL)?;
+    let suites = if suites.is_empty() { &ALL } else { suites };
+    let start = Instant::now();
+    let mut sum = Sum::default();
+    for suite in suites {
+        let name = suite
+            .to_possible_value()
+            .map_or_else(String::new, |v| String::from(v.get_name()));
+        ui::heading(&format!("Suite {name}"));
+        let mut report = Report::new(&name);
+        let result = match suite {
+            Suite::Host => host::run(context, &mut report),
+            Suite::Kernel => kernel::run(context, &mut report),
+            Suite::Kunit => ktap::run(context, &mut report),
+            Suite::Um => guest::um(context, &mut report),
+            Suite::Qemu => guest::qemu(context, &mut report),
+            Suite::Off => off::run(context, &mut report),
+        };
+        // A suite that cannot run is a failure; the others still tell something.
+        if let Err(error) = result {
+            report.fail("the suite itself", &format!("{error:#}"));
+        }
+        sum += report.finish();
+    }
+    ui::note(&format!("all in {}", ui::elapsed(start.elapsed())));
+    println!("{sum}");
+    Ok(if sum.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

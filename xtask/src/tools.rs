@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The programs of this workspace that run in a guest: built here, found there through `PATH`.
+
+use std::process::Command;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use anyhow::Result;
+
+use crate::build;
+use crate::build::Context;
+use crate::build::When;
+use crate::guest;
+use crate::guest::Options;
+use crate::guest::Sink;
+use crate::host::command::logged;
+use crate::ui::Step;
+
+/// The demo's program.
+const DEMO: &str = "copydemo";
+
+/// Cargo in this workspace, the one that runs us.
+pub fn cargo(context: &Context) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(&context.repo);
+    command.env("CARGO_TARGET_DIR", context.cache.target());
+    command
+}
+
+/// Builds all of them, optimized.
+pub fn build(context: &Context) -> Result<()> {
+    let mut command = cargo(context);
+    command.args([
+        "build",
+        "--release",
+        "--locked",
+        "--workspace",
+        "--exclude",
+        "xtask",
+    ]);
+    let log = context.cache.logs().join("tools.log");
+    let mut step = Step::new("Building the tools");
+    let mut count = 0;
+    logged(
+        &mut command,
+        &log,
+        "Mend the error and say the same again.",
+        |line| {
+            count += 1;
+            step.update(count, line.trim());
+        },
+    )?;
+    step.done_quietly();
+    Ok(())
+}
+
+/// The `demo` subcommand: builds everything and runs the demo in a guest.
+pub fn demo(context: &Context, options: Options, arguments: Vec<String>) -> Result<ExitCode> {
+    let kernel = build::build(context, options.variant(), When::Changed)?;
+    build(context)?;
+    let program = context.cache.target().join("release").join(DEMO);
+    let mut command = vec![program.display().to_string()];
+    command.extend(arguments);
+    // Of one word the guest would make a script; that is the same here.
+    let job = guest::plain_job(context, command, context.repo.clone());
+    let options = Options {
+        timeout: Duration::from_secs(600),
+        ..options
+    };
+    let finished = guest::boot(context, &kernel, &options, &job, Sink::Stream)
+        .with_context(|| format!("cannot run the demo in the {} guest", kernel.variant))?;
+    finished.explain(&options);
+    Ok(ExitCode::from(finished.status()))
+}
