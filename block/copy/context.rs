@@ -322,7 +322,9 @@ pub(crate) fn source(dst: &Bio) -> Option<Range> {
 unsafe extern "C" fn half_end_io(bio: *mut kernel::bindings::bio) {
     // SAFETY: The block layer passes the bio that has ended, which the context contains.
     let bio = unsafe { Bio::from_raw(bio) };
-    let Some((half, context)) = locate(bio) else { return };
+    let Some((half, context)) = locate(bio) else {
+        return;
+    };
     let error = bio.status().map(verdict_of);
 
     // SAFETY: The end of this bio has not been told yet, so the context lives.

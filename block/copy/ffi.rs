@@ -61,7 +61,9 @@ pub(crate) unsafe extern "C" fn blk_copy_init() -> c_int {
 ///
 /// - `params` is valid; its devices stay open and its ranges valid until the end.
 #[export]
-pub(crate) unsafe extern "C" fn blkdev_copy_offload(params: *mut bindings::blk_copy_params) -> c_int {
+pub(crate) unsafe extern "C" fn blkdev_copy_offload(
+    params: *mut bindings::blk_copy_params,
+) -> c_int {
     // SAFETY: Required of the caller.
     let params = unsafe { &mut *params };
     // SAFETY: Required of the caller.
@@ -221,6 +223,26 @@ pub(crate) unsafe extern "C" fn blk_copy_store_max_bytes(
         let block = update.get().logical_block();
         update.set_max_user_copy(parse_max_bytes(text, block).map_err(|_| EINVAL)?);
         Ok(0)
+    })
+}
+
+/// Bytes that a copy can write from `pos_out` on, or an error.
+///
+/// # Safety
+///
+/// `file_out` is an open file of a block device.
+#[export]
+pub(crate) unsafe extern "C" fn blkdev_copy_room(
+    file_out: *mut bindings::file,
+    pos_out: bindings::loff_t,
+) -> bindings::loff_t {
+    // SAFETY: Required of the caller.
+    let dst = unsafe { BlockFile::from_raw(file_out) };
+    from_result(|| {
+        Ok(bindings::loff_t::try_from(file::room(
+            dst,
+            u64::try_from(pos_out)?,
+        )?)?)
     })
 }
 

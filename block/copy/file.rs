@@ -31,16 +31,35 @@ use kernel::{
 /// second copy, have to wait for them.
 const STEP: u64 = 64 << 20;
 
+/// Bytes that can be written from `pos` on, at least one. As with `write(2)`, limits on the size of
+/// files are not for devices.
+///
+/// # Errors
+///
+/// - `EPERM`: the device is read-only.
+/// - `ENOSPC`: `pos` is at or past its end.
+pub(crate) fn room(dst: &BlockFile, pos: u64) -> Result<u64> {
+    if dst.bdev().is_read_only() {
+        return Err(EPERM);
+    }
+    let room = size(dst)?.checked_sub(pos).filter(|room| *room != 0);
+    room.ok_or(ENOSPC)
+}
+
+/// The size of the device in bytes.
+fn size(file: &BlockFile) -> Result<u64> {
+    file.bdev().size().to_bytes().ok_or(EINVAL)
+}
+
 /// Copies `len` bytes from `src_pos` of `src` to `dst_pos` of `dst`. Returns how many were copied
 /// from the start without a gap, which is less than asked for at the end of a device or after an
-/// error that came later. The VFS has cut `len` to the end of the source.
+/// error that came later. The VFS has cut `len` to the end of the source and to the [`room`] of the
+/// destination.
 ///
 /// Context: task; may sleep.
 ///
 /// # Errors
 ///
-/// - `EPERM`: the destination device is read-only.
-/// - `ENOSPC`: nothing can be written at or past the end of the destination.
 /// - `EINVAL`: both files are `O_DIRECT` and an offset or the length is not on a boundary of the
 ///   larger logical block; or the ranges overlap on the disk.
 /// - `EINTR`, or the error of the device, if nothing was copied before it.
@@ -51,17 +70,11 @@ pub(crate) fn copy(
     dst_pos: u64,
     len: usize,
 ) -> Result<usize> {
-    if dst.bdev().is_read_only() {
-        return Err(EPERM);
-    }
-    let size = |file: &BlockFile| file.bdev().size().to_bytes().ok_or(EINVAL);
-    let room = size(dst)?.checked_sub(dst_pos).filter(|room| *room != 0);
-    let len = len.min(usize::try_from(room.ok_or(ENOSPC)?).unwrap_or(usize::MAX));
     if !src.is_direct() || !dst.is_direct() {
         return src.splice_to(src_pos, dst, dst_pos, len);
     }
 
-    let mut todo = Todo::new((src, src_pos), (dst, dst_pos), len, size(src)?)?;
+    let mut todo = Todo::new((src, src_pos), (dst, dst_pos), len)?;
     dst.update_time()?;
     let result = todo.run();
     src.accessed();
@@ -88,7 +101,6 @@ impl<'a> Todo<'a> {
         (src, src_pos): (&'a BlockFile, u64),
         (dst, dst_pos): (&'a BlockFile, u64),
         len: usize,
-        src_size: u64,
     ) -> Result<Self> {
         let block = larger_block(src.bdev(), dst.bdev())
             .to_bytes()
@@ -96,8 +108,7 @@ impl<'a> Todo<'a> {
         let mut left = len as u64;
         let src_end = src_pos.checked_add(left).ok_or(EINVAL)?;
         let dst_end = dst_pos.checked_add(left).ok_or(EINVAL)?;
-        let dst_size = dst.bdev().size().to_bytes().ok_or(EINVAL)?;
-        if src_end == src_size || dst_end == dst_size {
+        if src_end == size(src)? || dst_end == size(dst)? {
             // A device need not end on a boundary of the other one's, larger blocks.
             left -= left % block;
         }

@@ -62,18 +62,18 @@ pub(crate) fn submit(src: &BlockDevice, dst: &BlockDevice, piece: &Piece) {
     unsafe { block_copy_submit(src.dev(), from.start().get(), dst.dev(), start, len) };
 }
 
-/// One half has arrived at the bottom of the stack.
+/// One half has arrived at the bottom of the stack, on a whole disk.
 pub(crate) fn park(bio: &Bio, half: Half) {
     let (start, len) = (bio.start().get(), bio.len().get());
     // SAFETY: Always safe to call.
-    unsafe { block_copy_park(bio.bdev().dev(), start, len, half == Half::Dst) };
+    unsafe { block_copy_park(bio.bdev().disk_dev(), start, len, half == Half::Dst) };
 }
 
 /// Both halves were paired.
 pub(crate) fn dispatch(src: &BlockDevice, dst: &BlockDevice, from: Range, to: Range) {
     let (start, len) = (to.start().get(), to.len().get());
     // SAFETY: Always safe to call.
-    unsafe { block_copy_dispatch(src.dev(), from.start().get(), dst.dev(), start, len) };
+    unsafe { block_copy_dispatch(src.disk_dev(), from.start().get(), dst.disk_dev(), start, len) };
 }
 
 /// The chunk is over.

@@ -61,6 +61,7 @@ struct bio *blk_copy_intercept(struct bio *bio);
 void blk_copy_validate_limits(struct queue_limits *lim);
 int blk_copy_store_max_bytes(struct queue_limits *lim, const char *page,
 			     size_t count);
+loff_t blkdev_copy_room(struct file *file_out, loff_t pos_out);
 ssize_t blkdev_copy_file_range(struct file *file_in, loff_t pos_in,
 			       struct file *file_out, loff_t pos_out,
 			       size_t len, unsigned int flags);
@@ -104,6 +105,11 @@ static inline void blk_copy_default_limits(struct queue_limits *lim)
 
 static inline void blk_copy_validate_limits(struct queue_limits *lim)
 {
+}
+
+static inline loff_t blkdev_copy_room(struct file *file_out, loff_t pos_out)
+{
+	return -EINVAL;
 }
 
 #endif /* CONFIG_BLK_COPY_OFFLOAD */

@@ -58,6 +58,13 @@ impl BlockDevice {
         unsafe { (*self.as_raw()).bd_dev }
     }
 
+    /// `major:minor` of the whole disk, for tracing where partitions have been resolved.
+    pub fn disk_dev(&self) -> bindings::dev_t {
+        // SAFETY: By the type invariant the device is valid, and so is its disk, which has a device
+        // for the whole of it; neither pointer ever changes.
+        unsafe { (*(*(*self.as_raw()).bd_disk).part0).bd_dev }
+    }
+
     /// The size. It may change at any time.
     pub fn size(&self) -> Sectors {
         // SAFETY: By the type invariant the device is valid.

@@ -23,7 +23,8 @@ Notes:
   A destination file is created if it does not exist, and is never truncated.
   A file named \"info\" is written as ./info.
   Which path was taken is told by the disk's counters in debugfs, which also
-  count what others copy on that disk at the same time.
+  count what others copy on that disk at the same time. Where they cannot be
+  read, it is unknown, unless nothing at all was read from the source's disk.
 
 Examples:
   blkcopy info /dev/nvme0n1

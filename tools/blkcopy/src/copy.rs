@@ -44,9 +44,9 @@ pub fn run(args: &CopyArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Repor
     };
     let src_file = src.open_for_reading(args.buffered)?;
     let dst_file = dst.open_for_writing(args.buffered, !args.force)?;
-    let before = Snapshot::take(&src, &dst);
+    let before = Snapshot::take(&src, &dst, args.buffered);
     let outcome = transfer(args, work, (&src_file, &dst_file), stop, report)?;
-    before.judge(&outcome, report);
+    (report.path, report.path_detail) = before.judge(&outcome);
     conclude(args, plan, outcome, report)?;
 
     if args.verify {
@@ -149,54 +149,75 @@ fn conclude(args: &CopyArgs, plan: Plan, outcome: Outcome, report: &mut Report) 
     Err(failure.into())
 }
 
-/// The counters of the disks involved, before the copy.
+/// What can tell which path is taken, before the copy.
 enum Snapshot {
-    Disks(Vec<(String, Counters)>),
+    /// The counters of the disks involved.
+    Counters(Vec<(String, Counters)>),
+    /// They cannot be read; instead, what was read from the source's disk.
+    Reads {
+        disk: String,
+        before: Option<u64>,
+        why: String,
+    },
     /// Neither end is a block device.
     Files,
-    Unreadable(String),
+    /// It cannot be offloaded.
+    Impossible(String),
 }
 
 impl Snapshot {
-    fn take(src: &Endpoint, dst: &Endpoint) -> Self {
+    fn take(src: &Endpoint, dst: &Endpoint, buffered: bool) -> Self {
         let (Some(src), Some(dst)) = (src.block(), dst.block()) else {
             return Self::Files;
         };
+        if buffered {
+            return Self::Impossible("--buffered is never offloaded".to_string());
+        }
+        if let Some(device) = [dst, src].iter().find(|dev| !dev.offload.is_possible()) {
+            return Self::Impossible(device.offload.explain(&device.disk));
+        }
         let mut disks = vec![dst.disk.clone(), src.disk.clone()];
         disks.dedup();
         let read = |disk: String| Ok((disk.clone(), stats::read(&disk)?));
         match disks.into_iter().map(read).collect() {
-            Ok(counters) => Self::Disks(counters),
-            Err(why) => Self::Unreadable(why),
+            Ok(counters) => Self::Counters(counters),
+            Err(why) => Self::Reads {
+                disk: src.disk.clone(),
+                before: stats::bytes_read(&src.disk),
+                why,
+            },
         }
     }
 
-    /// Fills in the report's path, now that the copy is over.
-    fn judge(self, outcome: &Outcome, report: &mut Report) {
-        (report.path, report.path_detail) = if outcome.total == 0 {
-            (PathTaken::Nothing, String::new())
-        } else if let Some(error) = &outcome.refused {
-            (
-                PathTaken::ReadWrite,
-                format!("this kernel refuses copy_file_range between these two: {error}"),
-            )
-        } else {
-            match self {
-                Self::Files => (PathTaken::FileSystem, String::new()),
-                Self::Unreadable(why) => (PathTaken::Unknown, why),
-                Self::Disks(before) => match Self::gained(&before) {
-                    Ok(gained) => stats::judge(outcome.total, &gained),
-                    Err(why) => (PathTaken::Unknown, why),
-                },
+    /// The path taken, now that the copy is over, and what tells so.
+    fn judge(self, outcome: &Outcome) -> (PathTaken, String) {
+        if outcome.total == 0 {
+            return (PathTaken::Nothing, String::new());
+        }
+        if let Some(error) = &outcome.refused {
+            let why = format!("the kernel refuses copy_file_range between these two: {error}");
+            return (PathTaken::ReadWrite, why);
+        }
+        match self {
+            Self::Files => (PathTaken::FileSystem, String::new()),
+            Self::Impossible(why) => (PathTaken::Generic, why),
+            Self::Counters(before) => match Self::gained(&before) {
+                Ok(gained) => stats::judge(outcome.total, &gained),
+                Err(why) => (PathTaken::Unknown, why),
+            },
+            Self::Reads { disk, before, why } => {
+                let after = stats::bytes_read(&disk);
+                let read = after
+                    .zip(before)
+                    .map(|(after, before)| after.saturating_sub(before));
+                stats::judge_by_reads(read, &disk, why)
             }
-        };
+        }
     }
 
     fn gained(before: &[(String, Counters)]) -> Result<Vec<Counters>, String> {
-        before
-            .iter()
-            .map(|(disk, old)| Ok(stats::read(disk)?.since(old)))
-            .collect()
+        let gain = |(disk, old): &(String, Counters)| Ok(stats::read(disk)?.since(old));
+        before.iter().map(gain).collect()
     }
 }
 

@@ -141,6 +141,31 @@ pub fn judge(bytes: u64, gained: &[Counters]) -> (PathTaken, String) {
     }
 }
 
+/// Bytes read from a disk since boot by its `stat`, if those are kept.
+pub fn bytes_read(disk: &str) -> Option<u64> {
+    let dir = Path::new("/sys/block").join(disk);
+    let kept = fs::read_to_string(dir.join("queue/iostats")).ok()?;
+    if kept.trim() != "1" {
+        return None;
+    }
+    let stat = fs::read_to_string(dir.join("stat")).ok()?;
+    let sectors: u64 = stat.split_whitespace().nth(2)?.parse().ok()?;
+    sectors.checked_mul(512)
+}
+
+/// Judges a copy where the counters cannot be read, from what was read from
+/// the source's disk meanwhile. Nothing read proves that the device copied;
+/// something read proves nothing, for others read too.
+pub fn judge_by_reads(read: Option<u64>, disk: &str, why: String) -> (PathTaken, String) {
+    match read {
+        Some(0) => (
+            PathTaken::Offloaded,
+            format!("nothing was read from {disk} meanwhile"),
+        ),
+        _ => (PathTaken::Unknown, why),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +181,14 @@ mod tests {
         let counters = Counters::parse("a 1\n\n# text here\nb: 2\nc\nd  x\n");
         let expected = [("a", 1), ("b", 2)].map(|(name, value)| (name.to_string(), value));
         assert_eq!(counters.0, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn only_reading_nothing_proves_something() {
+        let path = |read| judge_by_reads(read, "sda", "why".into()).0;
+        assert_eq!(path(Some(0)), PathTaken::Offloaded);
+        assert_eq!(path(Some(512)), PathTaken::Unknown);
+        assert_eq!(path(None), PathTaken::Unknown);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{bail, Context, Result};
 use blkcopy::sysfs::{BlockDevice, Offload};
 
-use crate::content::{open_direct, Content};
+use crate::content::{open_direct, Content, STEP};
 use crate::disk::{Disk, Layout};
 use crate::events::Activity;
 use crate::proof;
@@ -19,7 +19,7 @@ use crate::trace::Trace;
 pub struct Options {
     /// Bytes to copy.
     pub size: u64,
-    /// Identical copies for each row.
+    /// Timed copies for each row, beside the one that is traced.
     pub runs: u32,
     pub seed: u64,
     /// Only read and write, on a kernel without copy offload.
@@ -36,7 +36,7 @@ pub fn run(options: Options, say: &dyn Fn(&str)) -> Result<Report> {
     let mut demo = Demo {
         disk: &disk,
         device: &device,
-        trace: Trace::new(limits.is_some())?,
+        trace: Some(Trace::new(limits.is_some(), layout.size)?),
         content: Content::new(),
         options,
     };
@@ -104,71 +104,103 @@ fn limits(device: &BlockDevice, baseline: bool) -> Result<Option<(u64, u64)>> {
 struct Demo<'a> {
     disk: &'a Disk,
     device: &'a BlockDevice,
-    trace: Trace,
+    trace: Option<Trace>,
     content: Content,
     options: Options,
 }
 
 impl Demo<'_> {
+    /// One copy that is traced and counted, then those that are timed.
     fn row(&mut self, method: Method, copy_max_bytes: u64) -> Result<Row> {
         let Layout { size, src, .. } = self.disk.layout;
-        let runs = (0..self.options.runs)
-            .map(|n| self.one_run(method, n))
-            .collect::<Result<Vec<_>>>()?;
-        let last = runs
-            .last()
-            .context("no run was asked for; --runs must be at least 1")?;
-        let onto_partition = method == Method::OffloadPartition;
+        let (first, activity) = self.traced_run(method)?;
+        let mut runs = vec![first];
+        for n in 1..=self.options.runs {
+            self.scrub(n)?;
+            let (seconds, calls, stat_read_bytes) = self.copy(method)?;
+            runs.push(self.checked(false, (seconds, calls, stat_read_bytes))?);
+        }
+        let destination = match method {
+            Method::OffloadPartition => format!("{}p1", self.disk.name),
+            _ => self.disk.name.clone(),
+        };
         Ok(Row {
             method,
             source: self.disk.name.clone(),
-            destination: if onto_partition {
-                format!("{}p1", self.disk.name)
-            } else {
-                self.disk.name.clone()
-            },
+            destination,
             bytes: size,
             copy_max_bytes,
             source_sha256: self.content.sha256(&self.disk.path, src, size)?,
-            path: PathSeen::of(&last.activity),
-            seconds: median(runs.iter().map(|run| run.seconds)),
-            bytes_crossed_memory: last.activity.crossed_memory(),
+            path: PathSeen::of(&activity),
+            seconds: median(runs.iter().filter(|run| !run.traced).map(|run| run.seconds)),
+            bytes_crossed_memory: activity.crossed_memory(),
+            activity,
             runs,
         })
     }
 
-    /// One copy onto a destination that holds something else.
-    fn one_run(&mut self, method: Method, n: u32) -> Result<Run> {
-        let Layout { size, src, dst, .. } = self.disk.layout;
-        let value = u8::try_from(n % 251).unwrap_or(0) + 1;
-        self.content.fill_value(&self.disk.path, dst, size, value)?;
+    fn traced_run(&mut self, method: Method) -> Result<(Run, Activity)> {
+        self.scrub(0)?;
+        // The trace is lent out while the rest of the demo copies.
+        let trace = self.trace.take().context("the trace is in use")?;
+        let (copied, lines) = trace.record(|| self.copy(method))?;
+        let activity = Activity::of(lines, &self.disk.name, self.device.devno)?;
+        self.trace = Some(trace);
+        Ok((self.checked(true, copied)?, activity))
+    }
 
+    /// Makes the destination hold something else, so that what is found there
+    /// afterwards was copied.
+    fn scrub(&mut self, n: u32) -> Result<()> {
+        let Layout { size, dst, .. } = self.disk.layout;
+        let value = u8::try_from(n % 251).unwrap_or(0) + 1;
+        self.content.fill_value(&self.disk.path, dst, size, value)
+    }
+
+    /// Takes the checksum through the whole disk, also after a copy onto the
+    /// partition.
+    fn checked(
+        &mut self,
+        traced: bool,
+        (seconds, calls, stat_read_bytes): (f64, u64, u64),
+    ) -> Result<Run> {
+        let Layout { size, dst, .. } = self.disk.layout;
+        let destination_sha256 = self.content.sha256(&self.disk.path, dst, size)?;
+        Ok(Run {
+            traced,
+            seconds,
+            calls,
+            stat_read_bytes,
+            destination_sha256,
+        })
+    }
+
+    /// One copy: its time, its system calls, and the bytes read by it.
+    fn copy(&mut self, method: Method) -> Result<(f64, u64, u64)> {
+        let Layout { size, src, dst, .. } = self.disk.layout;
         let (target, offset) = match method {
             Method::OffloadPartition => (&self.disk.partition, 0),
             _ => (&self.disk.path, dst),
         };
         let from = open_direct(&self.disk.path, false)?;
         let to = open_direct(target, true)?;
-        let content = &mut self.content;
-        let ((seconds, calls), trace) = self.trace.record(|| {
-            let started = Instant::now();
-            let calls = match method {
-                Method::ReadWrite => {
-                    content.read_and_write((&from, src), (&to, offset), size)?;
-                    2 * size.div_ceil(crate::content::STEP as u64)
-                }
-                _ => copy_file_range(&from, src, &to, offset, size)?,
-            };
-            to.sync_all().context("cannot flush the disk")?;
-            Ok((started.elapsed().as_secs_f64(), calls))
-        })?;
-        Ok(Run {
+        let read_before = self.disk.bytes_read()?;
+        let started = Instant::now();
+        let calls = match method {
+            Method::ReadWrite => {
+                self.content
+                    .read_and_write((&from, src), (&to, offset), size)?;
+                2 * size.div_ceil(STEP as u64)
+            }
+            _ => copy_file_range(&from, src, &to, offset, size)?,
+        };
+        to.sync_all().context("cannot flush the disk")?;
+        let seconds = started.elapsed().as_secs_f64();
+        Ok((
             seconds,
             calls,
-            activity: Activity::of(&trace, &self.disk.name, self.device.devno),
-            // Through the whole disk, also after a copy onto the partition.
-            destination_sha256: self.content.sha256(&self.disk.path, dst, size)?,
-        })
+            self.disk.bytes_read()?.saturating_sub(read_before),
+        ))
     }
 }
 

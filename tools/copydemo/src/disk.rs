@@ -13,6 +13,7 @@ use blkcopy::size::human;
 use blkcopy::sysfs::{BlockDevice, DevNo, Sysfs};
 
 use crate::system;
+use crate::trace::buffer_size;
 
 const CONFIGFS: &str = "/sys/kernel/config";
 const NULLB: &str = "/sys/kernel/config/nullb";
@@ -112,6 +113,13 @@ impl Disk {
         Sysfs::default().device(DevNo::from_raw(meta.rdev()))
     }
 
+    /// Bytes read from it since it was made, by its statistics.
+    pub fn bytes_read(&self) -> Result<u64> {
+        let path = format!("/sys/block/{}/stat", self.name);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        read_in(&text).with_context(|| format!("{path} has an unexpected content: {text:?}"))
+    }
+
     /// Sets the limit that an administrator sets.
     pub fn set_copy_max_bytes(&self, bytes: u64) -> Result<()> {
         let file = format!("/sys/block/{}/queue/copy_max_bytes", self.name);
@@ -129,9 +137,15 @@ impl Drop for Disk {
     }
 }
 
+/// The third number counts sectors read.
+fn read_in(stat: &str) -> Option<u64> {
+    let sectors: u64 = stat.split_whitespace().nth(2)?.parse().ok()?;
+    sectors.checked_mul(512)
+}
+
 /// A guest that runs out of memory kills its init; so ask before.
 fn enough_memory(layout: Layout, available: u64) -> Result<()> {
-    let needed = layout.disk + layout.disk / 32 + SPARE_MEMORY;
+    let needed = layout.disk + layout.disk / 32 + buffer_size(layout.size) + SPARE_MEMORY;
     if available < needed {
         bail!(
             "a disk of {} in memory needs {} free, but there are {}: give the guest more memory, or use a smaller --size",
@@ -178,6 +192,12 @@ mod tests {
         assert!(layout.src + layout.size <= layout.dst);
         assert_eq!(layout.dst + layout.size, layout.disk);
         assert_eq!(layout.disk, 513 * MIB);
+    }
+
+    #[test]
+    fn statistics() {
+        assert_eq!(read_in("  10 0  2048 5 1 2 3"), Some(1 << 20));
+        assert_eq!(read_in("10 0"), None);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the kernel's trace says that the driver was asked to do.
 
+use std::io::BufRead;
+
+use anyhow::{Context, Result};
 use blkcopy::sysfs::DevNo;
 use serde::Serialize;
 
@@ -107,10 +110,14 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// Picks one disk's events out of a trace.
-    pub fn of(trace: &str, disk: &str, dev: DevNo) -> Self {
+    /// Picks one disk's events out of a trace, which is read line by line: it
+    /// may be larger than what a guest likes to hold.
+    pub fn of(trace: impl BufRead, disk: &str, dev: DevNo) -> Result<Self> {
         let mut activity = Self::default();
-        for event in trace.lines().filter_map(parse) {
+        for line in trace.lines() {
+            let Some(event) = parse(&line.context("cannot read the trace")?) else {
+                continue;
+            };
             match event {
                 Event::Copy { disk: name, op } if name == disk => {
                     activity.copy.add(op.len);
@@ -129,7 +136,7 @@ impl Activity {
                 _ => {}
             }
         }
-        activity
+        Ok(activity)
     }
 
     /// Bytes that went from the device to memory or back.
@@ -178,7 +185,7 @@ mod tests {
 ";
 
     fn activity() -> Activity {
-        Activity::of(TRACE, "nullb0", "250:0".parse().unwrap())
+        Activity::of(TRACE.as_bytes(), "nullb0", "250:0".parse().unwrap()).unwrap()
     }
 
     #[test]

@@ -41,7 +41,7 @@ struct Cli {
     /// How much to copy, in whole MiB
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::parse)]
     size: u64,
-    /// Identical copies for each row; the median time is shown
+    /// Timed copies for each row, beside the traced one; the median is shown
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=99))]
     runs: u32,
     /// Seed of the random data

@@ -2,7 +2,8 @@
 //! A trace instance of our own, so that nobody else's tracing is disturbed
 //! and nobody disturbs the counts.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
@@ -11,12 +12,22 @@ use crate::system;
 
 const TRACING: &str = "/sys/kernel/tracing";
 
-/// Enough for a copy of several gigabytes in the small requests of the
-/// kernel's generic path. Per CPU.
-const BUFFER_KIB: u32 = 8192;
+/// The smallest requests that a copy is made of: a page is read and written
+/// at a time in the kernel's generic path.
+const PAGE: u64 = 4096;
+
+/// Memory of one event in the buffer, and some more.
+const EVENT: u64 = 128;
 
 /// The events that are counted.
 const EVENTS: [&str; 2] = ["nullb/nullb_copy_op", "block/block_rq_issue"];
+
+/// Memory for the events of a copy of `size` bytes, on each CPU.
+pub fn buffer_size(size: u64) -> u64 {
+    (size / PAGE)
+        .saturating_mul(2 * EVENT)
+        .saturating_add(1 << 20)
+}
 
 /// Recording starts and ends with [`Trace::record`]; dropping removes it all.
 pub struct Trace {
@@ -25,8 +36,9 @@ pub struct Trace {
 
 impl Trace {
     /// `copies`: also the copies that null_blk executes, which a kernel
-    /// without copy offload has no event for.
-    pub fn new(copies: bool) -> Result<Self> {
+    /// without copy offload has no event for. `size`: the bytes copied in one
+    /// recording.
+    pub fn new(copies: bool, size: u64) -> Result<Self> {
         system::mounted(TRACING, "tracefs")?;
         let dir = Path::new(TRACING).join(format!("instances/copydemo-{}", std::process::id()));
         fs::create_dir(&dir).with_context(|| {
@@ -37,7 +49,7 @@ impl Trace {
         })?;
         let trace = Self { dir };
         trace.set("tracing_on", "0")?;
-        trace.set("buffer_size_kb", &BUFFER_KIB.to_string())?;
+        trace.set("buffer_size_kb", &(buffer_size(size) / 1024).to_string())?;
         for event in EVENTS.iter().skip(usize::from(!copies)) {
             trace.set(&format!("events/{event}/enable"), "1")?;
         }
@@ -49,7 +61,7 @@ impl Trace {
     }
 
     /// Runs `what` and returns its result with the trace of it.
-    pub fn record<T>(&self, what: impl FnOnce() -> Result<T>) -> Result<(T, String)> {
+    pub fn record<T>(&self, what: impl FnOnce() -> Result<T>) -> Result<(T, BufReader<File>)> {
         self.set("trace", "")?;
         self.set("tracing_on", "1")?;
         let result = what();
@@ -59,8 +71,8 @@ impl Trace {
         if lost > 0 {
             bail!("the trace lost {lost} events, so nothing can be counted: use a smaller --size");
         }
-        let trace = fs::read_to_string(self.dir.join("trace")).context("cannot read the trace")?;
-        Ok((result, trace))
+        let trace = File::open(self.dir.join("trace")).context("cannot open the trace")?;
+        Ok((result, BufReader::with_capacity(64 << 10, trace)))
     }
 
     /// Events that did not fit in the buffer.
@@ -97,6 +109,12 @@ fn lost_in(stats: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_for_every_page() {
+        assert_eq!(buffer_size(0), 1 << 20);
+        assert_eq!(buffer_size(256 << 20), 17 << 20);
+    }
 
     #[test]
     fn lost_events_are_summed() {

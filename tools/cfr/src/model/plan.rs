@@ -131,9 +131,10 @@ impl Plan {
         if unaligned && !copy.buffered {
             return None;
         }
-        let len = copy.len.min(self.size - copy.from).min(self.size - copy.to);
-        let overlap = copy.from < copy.to + len && copy.to < copy.from + len;
-        (copy.src != copy.dst || !overlap).then_some(len)
+        // What overlaps is found out before the destination's end is looked at.
+        let asked = copy.len.min(self.size - copy.from);
+        let overlap = copy.from < copy.to + asked && copy.to < copy.from + asked;
+        (copy.src != copy.dst || !overlap).then_some(asked.min(self.size - copy.to))
     }
 }
 
@@ -183,6 +184,8 @@ mod tests {
             Some(100)
         );
         assert_eq!(with(|copy| copy.to = 63 << 10), Some(1024));
+        let near_end = |copy: &mut Copy| (copy.from, copy.to) = (60 << 10, 63 << 10);
+        assert_eq!(with(near_end), None);
     }
 
     #[test]
