@@ -18,9 +18,12 @@ static_assert(offsetof(struct bio, bi_copy) == offsetof(struct bio, bi_io_vec));
 static_assert(offsetof(struct bio, bi_iter) ==
 	      offsetof(struct bio, bi_io_vec) + sizeof(struct bio_vec *));
 
-EXPORT_SYMBOL_GPL(blkdev_copy_offload);
-EXPORT_SYMBOL_GPL(blk_copy_nr_src);
-EXPORT_SYMBOL_GPL(blk_copy_src);
+/* The functions are in ffi.rs, so no definition stands above this. */
+#define EXPORT_RUST_GPL(function) EXPORT_SYMBOL_GPL(function)
+
+EXPORT_RUST_GPL(blkdev_copy_offload);
+EXPORT_RUST_GPL(blk_copy_nr_src);
+EXPORT_RUST_GPL(blk_copy_src);
 
 /* Before any driver can have added a disk. */
 core_initcall(blk_copy_init);
