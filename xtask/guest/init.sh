@@ -94,7 +94,7 @@ channels()
 		out=/dev/tty1
 		err=/dev/tty2
 		for tty in $out $err; do
-			stty -F $tty raw -echo || say "no channel $tty"
+			stty -F "$tty" raw -echo || say "no channel $tty"
 		done
 		;;
 	9p)

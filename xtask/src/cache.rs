@@ -36,7 +36,7 @@ impl Cache {
             );
         }
         let cache = Self { root };
-        for dir in [cache.root.clone(), cache.logs(), cache.downloads()] {
+        for dir in [cache.root.clone(), cache.logs()] {
             fs::create_dir_all(&dir).with_context(|| {
                 format!(
                     "cannot create {}: set {VARIABLE} to a folder you may write",
@@ -54,11 +54,6 @@ impl Cache {
     /// Logs of builds and guests.
     pub fn logs(&self) -> PathBuf {
         self.root.join("logs")
-    }
-
-    /// What came over the network.
-    pub fn downloads(&self) -> PathBuf {
-        self.root.join("downloads")
     }
 
     /// Programs installed by `setup` with Cargo.

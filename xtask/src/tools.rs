@@ -25,6 +25,8 @@ pub fn cargo(context: &Context) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(&context.repo);
     command.env("CARGO_TARGET_DIR", context.cache.target());
+    // What goes to a log file needs no colours.
+    command.env("CARGO_TERM_COLOR", "never");
     command
 }
 

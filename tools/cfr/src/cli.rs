@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::copy::CopyArgs;
-use crate::data::{self, CheckArgs, Content, FillArgs, MapArgs, Mapping, SumArgs};
+use crate::data::{self, CheckArgs, Content, FillArgs, Held, MapArgs, PinArgs, SumArgs};
 use crate::model::ModelArgs;
 
 /// Exact copy_file_range(2) calls, known data and a model, for the tests of the block layer.
@@ -38,6 +38,8 @@ enum Command {
     Map(MapArgs),
     /// Compare what the mapping shows
     Mapcheck(Content),
+    /// Hold pages of the page cache in a pipe until the batch ends
+    Pin(PinArgs),
     /// Random copies and writes, everything compared with a model after each
     Model(ModelArgs),
     /// Run commands from standard input, one a line; `#` starts a comment
@@ -49,7 +51,7 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Batch => batch(),
         command => {
-            if let Some(text) = execute(command, &mut None)? {
+            if let Some(text) = execute(command, &mut Held::default())? {
                 println!("{text}");
             }
             Ok(())
@@ -57,7 +59,7 @@ pub fn run(cli: Cli) -> Result<()> {
     }
 }
 
-fn execute(command: Command, map: &mut Option<Mapping>) -> Result<Option<String>> {
+fn execute(command: Command, held: &mut Held) -> Result<Option<String>> {
     match command {
         Command::Copy(args) => return Ok(Some(args.run()?.to_string())),
         Command::Sum(args) => return Ok(Some(args.run()?)),
@@ -65,15 +67,16 @@ fn execute(command: Command, map: &mut Option<Mapping>) -> Result<Option<String>
         Command::Fill(args) => args.run()?,
         Command::Check(args) => args.run()?,
         Command::Sync { device } => data::sync(&device)?,
-        Command::Map(args) => *map = Some(args.run()?),
-        Command::Mapcheck(content) => data::mapcheck(map.as_ref(), &content)?,
+        Command::Map(args) => held.map = Some(args.run()?),
+        Command::Mapcheck(content) => data::mapcheck(held.map.as_ref(), &content)?,
+        Command::Pin(args) => held.pinned.push(args.run()?),
         Command::Batch => batch()?,
     }
     Ok(None)
 }
 
 /// Runs one line of a batch. What it prints is returned.
-pub fn run_line(line: &str, map: &mut Option<Mapping>) -> Result<Option<String>> {
+pub fn run_line(line: &str, held: &mut Held) -> Result<Option<String>> {
     let line = line.split('#').next().unwrap_or("");
     let words: Vec<_> = line.split_whitespace().collect();
     match words.first() {
@@ -82,16 +85,16 @@ pub fn run_line(line: &str, map: &mut Option<Mapping>) -> Result<Option<String>>
         Some(_) => {
             let cli = Cli::try_parse_from(std::iter::once("cfr").chain(words))
                 .with_context(|| format!("in the line `{line}`"))?;
-            execute(cli.command, map)
+            execute(cli.command, held)
         }
     }
 }
 
 /// Runs all lines; a line that fails is reported, and the next one is run.
 fn batch() -> Result<()> {
-    let mut map = None;
+    let mut held = Held::default();
     for line in std::io::stdin().lock().lines() {
-        match run_line(&line.context("cannot read standard input")?, &mut map) {
+        match run_line(&line.context("cannot read standard input")?, &mut held) {
             Ok(Some(text)) => println!("{text}"),
             Ok(None) => {}
             Err(err) => println!("{err:#}"),
@@ -112,12 +115,14 @@ mod tests {
 
     #[test]
     fn lines_may_be_empty_or_comments() {
-        assert_eq!(run_line("", &mut None).unwrap(), None);
-        assert_eq!(run_line("  # note", &mut None).unwrap(), None);
+        assert_eq!(run_line("", &mut Held::default()).unwrap(), None);
+        assert_eq!(run_line("  # note", &mut Held::default()).unwrap(), None);
         assert_eq!(
-            run_line("echo a  b # c", &mut None).unwrap().as_deref(),
+            run_line("echo a  b # c", &mut Held::default())
+                .unwrap()
+                .as_deref(),
             Some("a b")
         );
-        assert!(run_line("frobnicate", &mut None).is_err());
+        assert!(run_line("frobnicate", &mut Held::default()).is_err());
     }
 }

@@ -59,6 +59,9 @@ pub struct CopyArgs {
     /// Do it until it fails or copies less
     #[arg(long, conflicts_with = "repeat")]
     until_error: bool,
+    /// Let the kernel's fault injection have its way with this task while it copies
+    #[arg(long)]
+    make_it_fail: bool,
     /// Complain when one call takes longer than so many milliseconds
     #[arg(long)]
     max_ms: Option<u64>,
@@ -139,6 +142,18 @@ fn copy_at_positions(
     Ok(outcome)
 }
 
+/// Marks this task for fault injection, or takes the mark away. Does nothing on a kernel without that
+/// unless it is to be marked.
+fn make_it_fail(mark: bool) -> Result<()> {
+    let path = "/proc/self/make-it-fail";
+    match std::fs::write(path, if mark { "1" } else { "0" }) {
+        Err(_) if !mark => Ok(()),
+        result => result.with_context(|| {
+            format!("cannot write {path}: the kernel needs CONFIG_FAULT_INJECTION")
+        }),
+    }
+}
+
 impl CopyArgs {
     fn open(&self) -> Result<(File, File)> {
         let direct_src = !self.buffered && !self.src_buffered;
@@ -192,8 +207,15 @@ impl CopyArgs {
             Some(len) => len,
             None => device::range(&mut src, self.src_off, None)?,
         };
+        make_it_fail(self.make_it_fail)?;
+        let result = self.repeat(&src, &dst, len);
+        make_it_fail(false)?;
+        result
+    }
+
+    fn repeat(&self, src: &File, dst: &File, len: u64) -> Result<Outcome> {
         let start = Instant::now();
-        let first = self.once(&src, &dst, len)?;
+        let first = self.once(src, dst, len)?;
         let mut took = start.elapsed();
         if self
             .min_ms
@@ -209,7 +231,7 @@ impl CopyArgs {
             done < self.repeat
         } {
             let start = Instant::now();
-            last = self.once(&src, &dst, len)?;
+            last = self.once(src, dst, len)?;
             took = took.max(start.elapsed());
             done += 1;
             if !self.until_error && last != first {
@@ -248,6 +270,7 @@ mod tests {
             positions: false,
             repeat: 1,
             until_error: false,
+            make_it_fail: false,
             max_ms: None,
             min_ms: None,
         }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cfr fill`, `check`, `sum`, `map` and `mapcheck`: put known data on a device, and look whether it is there.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
 use memmap2::{Mmap, MmapMut, MmapOptions};
+use nix::fcntl::{splice, SpliceFFlags};
 
 use crate::device::{self, Access, Buffer, How, BUFFER};
 use crate::pattern::{self, PatternArgs};
@@ -139,6 +141,42 @@ fn fold(mut sum: u64, buf: &[u8]) -> u64 {
     sum
 }
 
+/// Pages of a device's cache, held in a pipe: whoever wants to drop them cannot.
+pub struct Pinned {
+    _ends: (OwnedFd, OwnedFd),
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct PinArgs {
+    #[command(flatten)]
+    range: Range,
+}
+
+impl PinArgs {
+    pub fn run(&self) -> Result<Pinned> {
+        let mut file = device::open(&self.range.device, How::new(Access::R, false))?;
+        let len = device::range(&mut file, self.range.off, self.range.len)?;
+        ensure!(len <= 64 << 10, "a pipe holds no more than 64 KiB");
+        let (reader, writer) = nix::unistd::pipe().context("cannot make a pipe")?;
+        let len = usize::try_from(len)?;
+        let mut offset = i64::try_from(self.range.off)?;
+        let flags = SpliceFFlags::SPLICE_F_NONBLOCK;
+        let held = splice(&file, Some(&mut offset), &writer, None, len, flags)
+            .context("cannot put pages into a pipe")?;
+        ensure!(held == len, "only {held} bytes went into the pipe");
+        Ok(Pinned {
+            _ends: (reader, writer),
+        })
+    }
+}
+
+/// What stays while a batch runs.
+#[derive(Default)]
+pub struct Held {
+    pub map: Option<Mapping>,
+    pub pinned: Vec<Pinned>,
+}
+
 /// A mapping that stays while later commands of the same batch run.
 pub enum Mapping {
     Read(Mmap, u64),
@@ -217,7 +255,7 @@ mod tests {
     use crate::cli::run_line;
 
     fn run(line: &str) -> Result<Option<String>> {
-        run_line(line, &mut None)
+        run_line(line, &mut Held::default())
     }
 
     #[test]
@@ -264,7 +302,7 @@ mod tests {
         let path = dir.path().join("a");
         std::fs::write(&path, vec![0; 1 << 20]).unwrap();
         let path = path.display();
-        let mut map = None;
+        let mut map = Held::default();
         run_line(&format!("map {path} --zero"), &mut map).unwrap();
         run(&format!("fill {path} --buffered --seed 9")).unwrap();
         run_line("mapcheck --seed 9 --from 0", &mut map).unwrap();

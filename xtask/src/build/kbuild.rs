@@ -18,8 +18,8 @@ use crate::ui::Step;
 /// About how many things a build makes; the count of the last full build is better.
 fn estimate(variant: Variant) -> u64 {
     match variant.guest {
-        super::Guest::Um => 1250,
-        super::Guest::Qemu => 1900,
+        super::Guest::Um => 1350,
+        super::Guest::Qemu => 2080,
     }
 }
 

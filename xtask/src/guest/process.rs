@@ -312,7 +312,10 @@ mod tests {
 
     #[test]
     fn lines_arrive_and_the_end_is_seen() {
-        let (ended, lines) = shell("echo one >/dev/fd/OUT; echo two >/dev/fd/ERR", Duration::from_secs(20));
+        let (ended, lines) = shell(
+            "echo one >/dev/fd/OUT; echo two >/dev/fd/ERR",
+            Duration::from_secs(20),
+        );
         assert_eq!(ended, Ended::Itself);
         assert_eq!(lines.len(), 2);
     }

@@ -145,7 +145,7 @@ pub fn version_of(dir: &Path) -> Result<Version> {
 
 /// Gives an unpacked tree its place in the cache; an older tree of that version makes way.
 fn adopt(cache: &Cache, unpacked: &Path, origin: &str) -> Result<Tree> {
-    let version = version_of(unpacked)?;
+    let version = version_of(unpacked).with_context(|| format!("cannot use {origin}"))?;
     for needed in ["Kconfig", "block/blk-core.c", "rust/kernel/lib.rs"] {
         if !unpacked.join(needed).is_file() {
             bail!("the kernel tree is not complete: {needed} is missing");
