@@ -2,7 +2,7 @@
 
 //! The copy engine of the block layer.
 //!
-//! Data is copied inside a device instead of through memory, with two kinds of bio that meet again
+//! Data is copied inside a device instead of through memory, with two kinds of bios, which meet again
 //! at the bottom of the stack. What happens to a copy, from top to bottom:
 //!
 //! | module | what it does |
@@ -10,7 +10,8 @@
 //! | [`ffi`] | what C calls |
 //! | [`file`](mod@file) | `copy_file_range(2)`: page cache, locks, the generic way as a last resort |
 //! | [`offload`] | checks a copy, sends its chunks, waits |
-//! | [`context`] | one chunk: its two bios, how they are parked, paired and ended |
+//! | [`context`] | one chunk: its bios, how they are parked, paired and ended |
+//! | [`memory`] | memory for chunks, with a reserve |
 //! | [`trace`] | tracepoints |
 //! | [`protocol`], [`plan`], [`progress`], [`limits`], [`range`](mod@range), [`verdict`] | the pure core: plain values, no FFI, no locks; tested on the host and by KUnit |
 //!
@@ -21,6 +22,7 @@ mod context;
 mod ffi;
 mod file;
 mod limits;
+mod memory;
 mod offload;
 mod plan;
 mod progress;

@@ -10,10 +10,13 @@ use super::{
         parse_max_bytes,
         Wish, //
     },
+    memory,
     offload::{
         Outcome,
         Request, //
-    }, //
+    },
+    plan::Ranges,
+    range::Range, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -46,20 +49,48 @@ use kernel::{
 #[export]
 pub(crate) unsafe extern "C" fn blk_copy_init() -> c_int {
     from_result(|| {
-        context::init()?;
+        memory::init()?;
         Ok(0)
     })
 }
 
-/// Copies one range inside a device, and waits for the end. The result is also in `params`.
+/// The ranges of a caller in C.
+struct List<'a>(&'a [bindings::blk_copy_range]);
+
+impl List<'_> {
+    /// # Safety
+    ///
+    /// There are `len` ranges at `first`, which stay valid and do not change while the value lives.
+    unsafe fn new(first: *const bindings::blk_copy_range, len: c_uint) -> Self {
+        // SAFETY: Required of the caller.
+        Self(unsafe { core::slice::from_raw_parts(first, len as usize) })
+    }
+
+    /// # Errors
+    ///
+    /// `EINVAL` if one of them is empty or overflows.
+    fn check(&self) -> Result {
+        let valid = (0..self.0.len()).all(|index| self.get(index).is_some());
+        valid.then_some(()).ok_or(EINVAL)
+    }
+}
+
+impl Ranges for List<'_> {
+    fn get(&self, index: usize) -> Option<Range> {
+        let range = self.0.get(index)?;
+        Range::new(Sector::new(range.sector), Sectors::new(range.nr_sects))
+    }
+}
+
+/// Copies inside a device, and waits for the end. The result is also in `params`.
 ///
-/// Several ranges, and asynchronous calls, are `-EOPNOTSUPP` so far.
+/// Asynchronous calls are `-EOPNOTSUPP` so far.
 ///
 /// Context: task; may sleep.
 ///
 /// # Safety
 ///
-/// - `params` is valid; its devices stay open and its ranges valid until the end.
+/// `params` is valid; its devices stay open and its ranges valid until the end.
 #[export]
 pub(crate) unsafe extern "C" fn blkdev_copy_offload(
     params: *mut bindings::blk_copy_params,
@@ -84,37 +115,32 @@ pub(crate) unsafe extern "C" fn blkdev_copy_offload(
 ///
 /// As for [`blkdev_copy_offload`].
 unsafe fn offload(params: &bindings::blk_copy_params) -> Result<Outcome> {
-    if params.end_io.is_some() || params.nr_src != 1 || params.nr_dst != 1 {
+    if params.end_io.is_some() {
         return Err(EOPNOTSUPP);
     }
-    // SAFETY: There is one range at each pointer, and both devices are open.
+    if params.nr_src == 0 && params.nr_dst == 0 {
+        return Ok(Outcome::nothing(None));
+    }
+    if params.src.is_null() || params.dst.is_null() {
+        return Err(EINVAL);
+    }
+    // SAFETY: Required of the caller.
     let (src, dst, src_bdev, dst_bdev) = unsafe {
         (
-            *params.src,
-            *params.dst,
+            List::new(params.src, params.nr_src),
+            List::new(params.dst, params.nr_dst),
             BlockDevice::from_raw(params.src_bdev),
             BlockDevice::from_raw(params.dst_bdev),
         )
     };
-    if src.nr_sects != dst.nr_sects {
-        return Err(EINVAL);
-    }
-    let (src, dst, len) = (src.sector, dst.sector, Sectors::new(src.nr_sects));
-    let request = Request::new(
-        (src_bdev, Sector::new(src)),
-        (dst_bdev, Sector::new(dst)),
-        len,
-    )?;
-    Ok(match request {
-        Some(request) => request.run(),
-        None => Outcome {
-            copied: Sectors::ZERO,
-            stop: None,
-        },
-    })
+    src.check()?;
+    dst.check()?;
+    Ok(Request::new((src_bdev, &src), (dst_bdev, &dst))?.run())
 }
 
 /// A bio of a copy has been checked and accounted. Returns the one to issue now, or NULL.
+///
+/// Context: task; does not sleep.
 ///
 /// # Safety
 ///
@@ -129,7 +155,22 @@ pub(crate) unsafe extern "C" fn blk_copy_intercept(bio: *mut bindings::bio) -> *
     context::intercept(bio).map_or(core::ptr::null_mut(), OwnedBio::into_raw)
 }
 
+/// Whether the limits still allow a copy. A bio that is none has no business here.
+///
+/// Context: task; does not sleep. The caller holds a reference to the queue.
+///
+/// # Safety
+///
+/// `bio` is a bio that the caller owns.
+#[export]
+pub(crate) unsafe extern "C" fn blk_copy_fits(bio: *mut bindings::bio) -> bool {
+    // SAFETY: Required of the caller.
+    context::fits(unsafe { Bio::from_raw(bio) })
+}
+
 /// The number of source ranges of a request; 0 if it is no copy.
+///
+/// Context: any. Does not sleep.
 ///
 /// # Safety
 ///
@@ -137,10 +178,13 @@ pub(crate) unsafe extern "C" fn blk_copy_intercept(bio: *mut bindings::bio) -> *
 #[export]
 pub(crate) unsafe extern "C" fn blk_copy_nr_src(rq: *mut bindings::request) -> c_uint {
     // SAFETY: Required of the caller.
-    c_uint::from(unsafe { source(rq) }.is_some())
+    let count = unsafe { bio(rq) }.map_or(0, context::source_count);
+    c_uint::try_from(count).unwrap_or(c_uint::MAX)
 }
 
 /// One source range of a request, on the whole disk. False if there is none of that index.
+///
+/// Context: any. Does not sleep.
 ///
 /// # Safety
 ///
@@ -152,31 +196,31 @@ pub(crate) unsafe extern "C" fn blk_copy_src(
     range: *mut bindings::blk_copy_range,
 ) -> bool {
     // SAFETY: Required of the caller.
-    match unsafe { source(rq) } {
-        Some(source) if index == 0 => {
-            // SAFETY: Required of the caller.
-            unsafe { range.write(source) };
-            true
-        }
-        _ => false,
-    }
+    let bio = unsafe { bio(rq) };
+    let Some(source) = bio.and_then(|bio| context::source(bio, u64::from(index))) else {
+        return false;
+    };
+    let (sector, nr_sects) = (source.start().get(), source.len().get());
+    // SAFETY: Required of the caller.
+    unsafe { range.write(bindings::blk_copy_range { sector, nr_sects }) };
+    true
 }
 
+/// The bio of a request.
+///
 /// # Safety
 ///
-/// `rq` is a request that its driver has started.
-unsafe fn source(rq: *mut bindings::request) -> Option<bindings::blk_copy_range> {
+/// `rq` is a request that its driver has started, and does not end for `'a`.
+unsafe fn bio<'a>(rq: *mut bindings::request) -> Option<&'a Bio> {
     // SAFETY: Required of the caller; a started request has its bios until it ends.
     let bio = NonNull::new(unsafe { (*rq).bio })?;
     // SAFETY: As above.
-    let range = context::source(unsafe { Bio::from_raw(bio.as_ptr()) })?;
-    Some(bindings::blk_copy_range {
-        sector: range.start().get(),
-        nr_sects: range.len().get(),
-    })
+    Some(unsafe { Bio::from_raw(bio.as_ptr()) })
 }
 
 /// Works out `max_copy_sectors`, and clears what cannot work.
+///
+/// Context: task; does not sleep.
 ///
 /// # Safety
 ///
@@ -203,6 +247,8 @@ fn wish(limits: &QueueLimits) -> Wish {
 
 /// Takes what was written to `queue/copy_max_bytes`.
 ///
+/// Context: task; does not sleep.
+///
 /// # Safety
 ///
 /// `lim` is valid and the caller's; `page` has `count` bytes.
@@ -228,6 +274,8 @@ pub(crate) unsafe extern "C" fn blk_copy_store_max_bytes(
 
 /// Bytes that a copy can write from `pos_out` on, or an error.
 ///
+/// Context: task; does not sleep.
+///
 /// # Safety
 ///
 /// `file_out` is an open file of a block device.
@@ -247,6 +295,8 @@ pub(crate) unsafe extern "C" fn blkdev_copy_room(
 }
 
 /// `copy_file_range` of block devices.
+///
+/// Context: task; may sleep.
 ///
 /// # Safety
 ///

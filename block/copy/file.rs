@@ -6,19 +6,22 @@
 //! dirty pages of the source are written back before the device reads, pages of the destination are
 //! written back and dropped before it writes, and until it has written nobody can make new ones.
 
-use super::offload::{
-    larger_block,
-    Outcome,
-    Request,
-    Stop, //
+use super::{
+    offload::{
+        larger_block,
+        Outcome,
+        Request,
+        Stop, //
+    },
+    range::Range, //
 };
-use core::ops::Range;
 use kernel::{
     block::{
         file::{
             BlockFile,
             Locked, //
         },
+        sched,
         units::{
             Sector,
             Sectors, //
@@ -27,9 +30,9 @@ use kernel::{
     prelude::*, //
 };
 
-/// Bytes copied under the locks at a time. Bounds how long buffered readers and writers, and a
-/// second copy, have to wait for them.
-const STEP: u64 = 64 << 20;
+/// Bytes copied under the locks at a time. Bounds how long buffered writers, and a second copy to the
+/// same device, have to wait for them, and how long a killed task goes on.
+const STEP: u64 = 8 << 20;
 
 /// Bytes that can be written from `pos` on, at least one. As with `write(2)`, limits on the size of
 /// files are not for devices.
@@ -70,13 +73,13 @@ pub(crate) fn copy(
     dst_pos: u64,
     len: usize,
 ) -> Result<usize> {
+    let mut todo = Todo::new((src, src_pos), (dst, dst_pos), len)?;
     if !src.is_direct() || !dst.is_direct() {
         return src.splice_to(src_pos, dst, dst_pos, len);
     }
-
-    let mut todo = Todo::new((src, src_pos), (dst, dst_pos), len)?;
+    let offload = todo.check()?;
     dst.update_time()?;
-    let result = todo.run();
+    let result = todo.run(offload);
     src.accessed();
     if todo.done > 0 {
         dst.sync_written(&(dst_pos..todo.dst_pos))?;
@@ -102,107 +105,128 @@ impl<'a> Todo<'a> {
         (dst, dst_pos): (&'a BlockFile, u64),
         len: usize,
     ) -> Result<Self> {
-        let block = larger_block(src.bdev(), dst.bdev())
-            .to_bytes()
-            .ok_or(EINVAL)?;
-        let mut left = len as u64;
-        let src_end = src_pos.checked_add(left).ok_or(EINVAL)?;
-        let dst_end = dst_pos.checked_add(left).ok_or(EINVAL)?;
-        if src_end == size(src)? || dst_end == size(dst)? {
-            // A device need not end on a boundary of the other one's, larger blocks.
-            left -= left % block;
-        }
-        if left == 0 || src_pos % block != 0 || dst_pos % block != 0 || left % block != 0 {
-            return Err(EINVAL);
-        }
-        let done = 0;
-        Ok(Self {
+        let left = u64::try_from(len)?;
+        let todo = Self {
             src,
             src_pos,
             dst,
             dst_pos,
             left,
-            done,
-        })
+            done: 0,
+        };
+        if src.bdev().same_disk(dst.bdev()) && todo.overlaps_on_disk().ok_or(EINVAL)? {
+            return Err(EINVAL);
+        }
+        Ok(todo)
     }
 
-    fn run(&mut self) -> Result {
-        // Before any lock is taken, and for the whole of it: no overlap.
-        let mut offload = self
-            .request(self.left)?
-            .is_some_and(|request| request.is_possible());
+    /// Whether the ranges meet on the disk, where a partition and the disk itself do.
+    fn overlaps_on_disk(&self) -> Option<bool> {
+        let start = |file: &BlockFile, pos: u64| {
+            let start = file.bdev().start().to_bytes()?;
+            start.checked_add(pos)
+        };
+        let (from, to) = (
+            start(self.src, self.src_pos)?,
+            start(self.dst, self.dst_pos)?,
+        );
+        let (from_end, to_end) = (from.checked_add(self.left)?, to.checked_add(self.left)?);
+        Some(from < to_end && to < from_end)
+    }
+
+    /// Checks a copy between `O_DIRECT` files, before it changes anything. Returns whether the devices
+    /// can copy.
+    fn check(&mut self) -> Result<bool> {
+        let block = larger_block(self.src.bdev(), self.dst.bdev());
+        let block = block.to_bytes().ok_or(EINVAL)?;
+        let src_end = self.src_pos.checked_add(self.left).ok_or(EINVAL)?;
+        let dst_end = self.dst_pos.checked_add(self.left).ok_or(EINVAL)?;
+        if src_end == size(self.src)? || dst_end == size(self.dst)? {
+            // A device need not end on a boundary of the other one's, larger blocks.
+            self.left -= self.left % block;
+        }
+        if self.left == 0 || (self.src_pos | self.dst_pos | self.left) % block != 0 {
+            return Err(EINVAL);
+        }
+        let (src, dst) = self.ranges(self.left)?;
+        Ok(self.request(&[src], &[dst])?.is_possible())
+    }
+
+    fn run(&mut self, mut offload: bool) -> Result {
         while self.left > 0 {
-            let len = self.left.min(STEP);
-            let copied = if offload {
+            if sched::fatal_signal_pending() {
+                return Err(EINTR);
+            }
+            let mut len = self.left.min(STEP);
+            if offload {
                 let (copied, stop) = self.step(len)?;
+                self.advance(copied)?;
                 match stop {
-                    Some(Stop::Failed(error)) => {
-                        self.advance(copied)?;
-                        return Err(error);
-                    }
+                    None => continue,
+                    Some(Stop::Failed(error)) => return Err(error),
                     Some(Stop::Unsupported) => offload = false,
-                    None => {}
+                    // The rest of this step goes the other way.
+                    Some(Stop::Busy) => {}
                 }
-                copied
-            } else {
-                let len = usize::try_from(self.left)?;
-                let copied = self
-                    .src
-                    .splice_to(self.src_pos, self.dst, self.dst_pos, len)?;
-                if copied == 0 {
-                    return Ok(());
-                }
-                copied as u64
-            };
-            self.advance(copied)?;
+                len -= copied;
+            }
+            let copied =
+                self.src
+                    .splice_to(self.src_pos, self.dst, self.dst_pos, usize::try_from(len)?)?;
+            if copied == 0 {
+                return Ok(());
+            }
+            self.advance(u64::try_from(copied)?)?;
         }
         Ok(())
     }
 
     fn advance(&mut self, copied: u64) -> Result {
-        self.src_pos += copied;
-        self.dst_pos += copied;
+        let add = |pos: u64| pos.checked_add(copied).ok_or(EINVAL);
+        self.src_pos = add(self.src_pos)?;
+        self.dst_pos = add(self.dst_pos)?;
         self.left = self.left.saturating_sub(copied);
-        self.done += usize::try_from(copied)?;
+        self.done = self.done.saturating_add(usize::try_from(copied)?);
         Ok(())
     }
 
-    fn request(&self, len: u64) -> Result<Option<Request<'a>>> {
-        Request::new(
-            (
-                self.src.bdev(),
-                Sector::from_bytes(self.src_pos).ok_or(EINVAL)?,
-            ),
-            (
-                self.dst.bdev(),
-                Sector::from_bytes(self.dst_pos).ok_or(EINVAL)?,
-            ),
-            Sectors::from_bytes(len).ok_or(EINVAL)?,
-        )
+    /// The next `len` bytes of both devices.
+    fn ranges(&self, len: u64) -> Result<(Range, Range)> {
+        let range = |pos: u64| Range::new(Sector::from_bytes(pos)?, Sectors::from_bytes(len)?);
+        Ok((
+            range(self.src_pos).ok_or(EINVAL)?,
+            range(self.dst_pos).ok_or(EINVAL)?,
+        ))
+    }
+
+    fn request<'r>(&self, src: &'r [Range], dst: &'r [Range]) -> Result<Request<'r, [Range]>>
+    where
+        'a: 'r,
+    {
+        Request::new((self.src.bdev(), src), (self.dst.bdev(), dst))
     }
 
     /// Offloads the next `len` bytes under the locks. Returns how many were copied, and why not
     /// all of them.
     fn step(&self, len: u64) -> Result<(u64, Option<Stop>)> {
-        let from: Range<u64> = self.src_pos..self.src_pos + len;
-        let to: Range<u64> = self.dst_pos..self.dst_pos + len;
+        let bytes = |pos: u64| Ok::<_, Error>(pos..pos.checked_add(len).ok_or(EINVAL)?);
+        let (from, to) = (bytes(self.src_pos)?, bytes(self.dst_pos)?);
 
         let locked = Locked::new(self.src, self.dst);
         // The devices may have changed before they were locked, so the request is made anew.
-        let Some(request) = self.request(len)? else {
-            return Ok((0, None));
-        };
+        let (src, dst) = self.ranges(len)?;
+        let (src, dst) = ([src], [dst]);
+        let request = self.request(&src, &dst)?;
         self.src.write_back(&from)?;
         // Whole pages are dropped, and their other blocks may be dirty.
         self.dst.write_back(&to)?;
         match self.dst.invalidate(&to) {
             // Somebody holds a page. Writing through the page cache keeps it coherent.
-            Err(error) if error == EBUSY => return Ok((0, Some(Stop::Unsupported))),
+            Err(error) if error == EBUSY => return Ok((0, Some(Stop::Busy))),
             result => result?,
         }
         let Outcome { copied, stop } = request.run();
-        // A page that was mapped while it was being written back may have come back.
-        let _ = self.dst.invalidate(&to);
+        self.dst.invalidate_written(&to)?;
         drop(locked);
 
         Ok((copied.to_bytes().ok_or(EINVAL)?, stop))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Copies a range by asking the device to, chunk by chunk.
+//! Copies by asking the device to, chunk by chunk.
 //!
 //! The chunks of a call are sent one after the other under a plug, at most [`WINDOW`] of them at a
 //! time, so the memory in flight does not depend on the length of the copy. The first chunk that
@@ -9,32 +9,37 @@
 
 use super::{
     context,
-    plan::Plan,
+    memory::Memory,
+    plan::{
+        Limits,
+        Plan,
+        Ranges, //
+    },
     progress::Progress,
+    protocol::MAX_PARTS,
     range::Range,
-    verdict::Verdict, //
+    verdict::{
+        Reason,
+        Verdict, //
+    }, //
 };
 use kernel::{
     block::{
         bdev::BlockDevice,
         bio::{
+            plugged,
             Plug,
             Status, //
         },
-        sched,
-        units::{
-            Sector,
-            Sectors, //
-        }, //
+        sched::{
+            self,
+            IoCompletion, //
+        },
+        units::Sectors, //
     },
-    new_condvar,
     new_spinlock_irq,
     prelude::*,
-    sync::{
-        CondVar,
-        SpinLockIrq, //
-    },
-    types::Opaque, //
+    sync::SpinLockIrq, //
 };
 
 /// Chunks of one call in flight. Half of the default number of requests of a queue, so that a copy
@@ -50,14 +55,14 @@ pub(crate) struct Call {
     #[pin]
     progress: SpinLockIrq<Progress<Verdict<Status>>>,
     #[pin]
-    changed: CondVar,
+    woken: IoCompletion,
 }
 
 impl Call {
     fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             progress <- new_spinlock_irq!(Progress::new(), "blk_copy_call"),
-            changed <- new_condvar!("blk_copy_call"),
+            woken <- IoCompletion::new(),
         })
     }
 
@@ -67,17 +72,22 @@ impl Call {
     /// Context: any. Does not sleep.
     pub(crate) fn chunk_over(&self, offset: Sectors, verdict: Option<Verdict<Status>>) {
         let mut progress = self.progress.lock();
-        progress.end(offset, verdict);
-        self.changed.notify_all();
+        if progress.end(offset, verdict) {
+            self.woken.complete();
+        }
         drop(progress);
     }
 
-    /// Sleeps until at most `left` chunks are in flight.
+    /// Sleeps until at most `left` chunks are in flight. When it returns, whoever ended the others
+    /// has dropped the lock, and with it touched the call for the last time.
     fn wait(&self, left: usize) {
-        let mut progress = self.progress.lock();
-        while progress.in_flight() > left {
-            self.changed.wait(&mut progress);
+        while self.must_wait(left) {
+            self.woken.wait();
         }
+    }
+
+    fn must_wait(&self, left: usize) -> bool {
+        self.progress.lock().wait(left)
     }
 
     fn is_full(&self) -> bool {
@@ -100,6 +110,8 @@ impl Call {
 pub(crate) enum Stop {
     /// The device cannot do the rest. Another way may.
     Unsupported,
+    /// It cannot now. Another way may, and so may the same way later.
+    Busy,
     /// A real error. Nothing else is tried.
     Failed(Error),
 }
@@ -108,7 +120,7 @@ impl Stop {
     /// The error number for the caller.
     pub(crate) fn into_error(self) -> Error {
         match self {
-            Stop::Unsupported => EOPNOTSUPP,
+            Stop::Unsupported | Stop::Busy => EOPNOTSUPP,
             Stop::Failed(error) => error,
         }
     }
@@ -124,51 +136,51 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    const fn nothing(stop: Option<Stop>) -> Self {
+    pub(crate) const fn nothing(stop: Option<Stop>) -> Self {
         let copied = Sectors::ZERO;
         Self { copied, stop }
     }
 }
 
-/// A copy of one range, which was checked.
+/// A copy, which was checked.
 ///
 /// # Invariants
 ///
-/// Both ranges are as long, lie within their devices and on boundaries of the logical blocks of
-/// both; they do not overlap, and the destination was writable.
-pub(crate) struct Request<'a> {
+/// The ranges of both lists lie within their devices and on boundaries of the logical blocks of
+/// both. The lists are as long as each other, no range of one overlaps one of the other, and the
+/// destination was writable.
+pub(crate) struct Request<'a, L: ?Sized> {
     src_bdev: &'a BlockDevice,
     dst_bdev: &'a BlockDevice,
-    src: Range,
-    dst: Range,
+    src: &'a L,
+    dst: &'a L,
 }
 
-impl<'a> Request<'a> {
-    /// Checks a copy of `len` sectors. [`None`] if there is nothing to do.
+impl<'a, L: Ranges + ?Sized> Request<'a, L> {
+    /// Checks a copy.
     ///
     /// # Errors
     ///
     /// - `EPERM`: the destination is read-only.
-    /// - `EINVAL`: not on block boundaries, past the end of a device, or overlapping.
+    /// - `EINVAL`: not on block boundaries, past the end of a device, of unequal lengths, or
+    ///   overlapping.
     pub(crate) fn new(
-        (src_bdev, src): (&'a BlockDevice, Sector),
-        (dst_bdev, dst): (&'a BlockDevice, Sector),
-        len: Sectors,
-    ) -> Result<Option<Self>> {
+        (src_bdev, src): (&'a BlockDevice, &'a L),
+        (dst_bdev, dst): (&'a BlockDevice, &'a L),
+    ) -> Result<Self> {
         if dst_bdev.is_read_only() {
             return Err(EPERM);
         }
-        if len.is_zero() {
-            return Ok(None);
-        }
-        let src = Range::new(src, len).ok_or(EINVAL)?;
-        let dst = Range::new(dst, len).ok_or(EINVAL)?;
         let block = larger_block(src_bdev, dst_bdev);
-        if !src.is_aligned(block)
-            || !dst.is_aligned(block)
-            || !src.fits(src_bdev.size())
-            || !dst.fits(dst_bdev.size())
-        {
+        let fits = |list: &L, bdev: &BlockDevice| {
+            let size = bdev.size();
+            let mut ranges = list.iter();
+            ranges.all(|range| range.is_aligned(block) && range.fits(size))
+        };
+        if !fits(src, src_bdev) || !fits(dst, dst_bdev) {
+            return Err(EINVAL);
+        }
+        if src.total().ok_or(EINVAL)? != dst.total().ok_or(EINVAL)? {
             return Err(EINVAL);
         }
         if src_bdev.same_disk(dst_bdev) {
@@ -176,38 +188,53 @@ impl<'a> Request<'a> {
             let on_disk = |bdev: &BlockDevice, range: Range| {
                 range.moved(Sectors::new(bdev.start().get())).ok_or(EINVAL)
             };
-            if on_disk(src_bdev, src)?.overlaps(on_disk(dst_bdev, dst)?) {
-                return Err(EINVAL);
+            for from in src.iter() {
+                for to in dst.iter() {
+                    if on_disk(src_bdev, from)?.overlaps(on_disk(dst_bdev, to)?) {
+                        return Err(EINVAL);
+                    }
+                }
             }
         }
         // INVARIANT: All of it was checked above.
-        Ok(Some(Self {
+        Ok(Self {
             src_bdev,
             dst_bdev,
             src,
             dst,
-        }))
+        })
     }
 
-    /// The most that one command can copy: zero if the devices cannot or must not.
-    fn chunk(&self) -> Sectors {
-        let one = |bdev: &BlockDevice| {
-            let limits = bdev.limits();
-            let max = limits.max_copy();
-            // A source range of a command has a limit of its own; a chunk may take several.
-            let ranges = u64::from(limits.max_copy_src_segments());
-            match limits.max_copy_segment() {
-                Sectors::ZERO => max,
-                segment => max.min(Sectors::new(segment.get().saturating_mul(ranges))),
-            }
-        };
+    /// What one command can take. Nothing if the devices cannot, or must not, copy.
+    fn limits(&self) -> Limits {
+        let (src, dst) = (self.src_bdev.limits(), self.dst_bdev.limits());
         let block = larger_block(self.src_bdev, self.dst_bdev);
-        one(self.src_bdev).min(one(self.dst_bdev)).round_down(block)
+        let segment = match (src.max_copy_segment(), dst.max_copy_segment()) {
+            (Sectors::ZERO, one) | (one, Sectors::ZERO) => one,
+            (one, other) => one.min(other),
+        };
+        let ranges = src.max_copy_src_segments().min(dst.max_copy_src_segments());
+        let max = src.max_copy().min(dst.max_copy()).round_down(block);
+        let limits = Limits {
+            max,
+            segment: segment.round_down(block),
+            src_segments: usize::from(ranges).min(MAX_PARTS - 1),
+            // No driver takes more so far.
+            dst_segments: 1,
+        };
+        if limits.segment.is_zero() && !segment.is_zero() {
+            // Less than one block.
+            return Limits {
+                max: Sectors::ZERO,
+                ..limits
+            };
+        }
+        limits
     }
 
     /// Whether both devices can copy at all. Whether they can together shows when it is tried.
     pub(crate) fn is_possible(&self) -> bool {
-        !self.chunk().is_zero()
+        !self.limits().is_none()
     }
 
     /// Copies, and waits for the end.
@@ -219,44 +246,53 @@ impl<'a> Request<'a> {
     /// In [`Outcome::stop`]: [`Stop::Unsupported`] if the devices cannot copy this, the error of the
     /// first chunk that failed, or `EINTR` after a fatal signal.
     pub(crate) fn run(&self) -> Outcome {
-        let Some(plan) = Plan::new(self.src, self.dst, self.chunk()) else {
+        let limits = self.limits();
+        if limits.is_none() {
             return Outcome::nothing(Some(Stop::Unsupported));
-        };
+        }
         pin_init::stack_pin_init!(let call = Call::new());
         let call = call.as_ref();
-        let mut killed = false;
-
-        let plug = core::pin::pin!(Opaque::uninit());
-        let mut plug = Plug::start(plug);
-        for piece in plan {
-            if call.is_full() {
-                plug.flush();
-                call.wait(REFILL);
-            }
-            killed = sched::fatal_signal_pending();
-            let end = piece.offset.checked_add(piece.src.len());
-            let Some(end) = end.filter(|_| !killed) else {
-                break;
-            };
-            if !call.begin(end) {
-                break;
-            }
-            // SAFETY: The caller keeps the devices open, and `call` is pinned here until nothing is
-            // in flight; the plan cuts by the limits.
-            unsafe { context::submit(self.src_bdev, self.dst_bdev, piece, call) };
-            sched::cond_resched();
-        }
-        drop(plug);
+        let killed = plugged(|plug| self.send(&limits, call, plug));
         call.wait(0);
 
         let (copied, gap) = call.progress.lock().result();
         let stop = match gap {
-            Some(Verdict::Fallback(_)) => Some(Stop::Unsupported),
+            Some(Verdict::Fallback(Reason::Busy)) => Some(Stop::Busy),
+            Some(Verdict::Fallback(Reason::NotSupported | Reason::Domain)) => {
+                Some(Stop::Unsupported)
+            }
             Some(Verdict::Failed(status)) => Some(Stop::Failed(status.to_error())),
             None if killed => Some(Stop::Failed(EINTR)),
             None => None,
         };
         Outcome { copied, stop }
+    }
+
+    /// Sends chunk after chunk, until all are sent, one has failed, or the task is being killed,
+    /// which it returns.
+    fn send(&self, limits: &Limits, call: Pin<&Call>, plug: &mut Plug<'_>) -> bool {
+        let mut plan = Plan::new(self.src, self.dst);
+        while !sched::fatal_signal_pending() {
+            if call.is_full() {
+                plug.flush();
+                call.wait(REFILL);
+            }
+            let Some((chunk, memory)) = Memory::for_chunk(&plan, limits) else {
+                return false;
+            };
+            let end = chunk.offset.checked_add(chunk.len);
+            if !end.is_some_and(|end| call.begin(end)) {
+                return false;
+            }
+            let bdevs = (self.src_bdev, self.dst_bdev);
+            // SAFETY: The memory was made for this chunk, of which the limits allow one destination
+            // and no more than the devices do. The caller keeps the devices open, and `call` is
+            // pinned until nothing is in flight.
+            unsafe { context::submit(bdevs, &plan, &chunk, memory, call) };
+            plan.advance(chunk.len);
+            sched::cond_resched();
+        }
+        true
     }
 }
 

@@ -10,6 +10,8 @@ use kernel::block::units::Sectors;
 #[derive(Debug)]
 pub(crate) struct Progress<V> {
     in_flight: usize,
+    /// Who waits is woken when so many chunks are left.
+    wake_at: Option<usize>,
     started: Sectors,
     /// The chunk nearest to the start that was not copied.
     gap: Option<(Sectors, V)>,
@@ -20,6 +22,7 @@ impl<V: Copy> Progress<V> {
     pub(crate) const fn new() -> Self {
         Self {
             in_flight: 0,
+            wake_at: None,
             started: Sectors::ZERO,
             gap: None,
         }
@@ -32,13 +35,27 @@ impl<V: Copy> Progress<V> {
         self.started = end;
     }
 
-    /// The chunk that began at `offset` is over.
-    pub(crate) fn end(&mut self, offset: Sectors, verdict: Option<V>) {
+    /// The chunk that began at `offset` is over. Returns whether to wake who waits.
+    #[must_use = "somebody may wait for it"]
+    pub(crate) fn end(&mut self, offset: Sectors, verdict: Option<V>) -> bool {
         self.in_flight = self.in_flight.saturating_sub(1);
-        let Some(verdict) = verdict else { return };
-        if self.gap.is_none_or(|(first, _)| offset < first) {
-            self.gap = Some((offset, verdict));
+        if let Some(verdict) = verdict {
+            if self.gap.is_none_or(|(first, _)| offset < first) {
+                self.gap = Some((offset, verdict));
+            }
         }
+        self.wake_at
+            .take_if(|left| self.in_flight <= *left)
+            .is_some()
+    }
+
+    /// The one task that waits wants to go on when at most `left` chunks are in flight. Returns
+    /// whether it has to wait; if so, it is woken once.
+    #[must_use = "the task has to wait"]
+    pub(crate) fn wait(&mut self, left: usize) -> bool {
+        let wait = self.in_flight > left;
+        self.wake_at = wait.then_some(left);
+        wait
     }
 
     /// Chunks that have begun and are not over.
@@ -81,7 +98,7 @@ mod tests {
     fn everything_copied() {
         let mut progress = begun(3);
         for chunk in [2, 0, 1] {
-            progress.end(Sectors::new(8 * chunk), None);
+            assert!(!progress.end(Sectors::new(8 * chunk), None));
         }
         assert_eq!(progress.in_flight(), 0);
         assert_eq!(progress.result(), (Sectors::new(24), None));
@@ -91,12 +108,22 @@ mod tests {
     fn the_first_gap_counts_whatever_the_order() {
         for order in [[1, 2], [2, 1]] {
             let mut progress = begun(4);
-            progress.end(Sectors::new(24), None);
+            let _ = progress.end(Sectors::new(24), None);
             for chunk in order {
-                progress.end(Sectors::new(8 * chunk), Some(chunk as u8));
+                let _ = progress.end(Sectors::new(8 * chunk), Some(chunk as u8));
             }
-            progress.end(Sectors::ZERO, None);
+            let _ = progress.end(Sectors::ZERO, None);
             assert_eq!(progress.result(), (Sectors::new(8), Some(1)));
         }
+    }
+
+    #[test]
+    fn who_waits_is_woken_once() {
+        let mut progress = begun(3);
+        assert!(progress.wait(1));
+        assert!(!progress.end(Sectors::ZERO, None));
+        assert!(progress.end(Sectors::new(8), None));
+        assert!(!progress.wait(1));
+        assert!(!progress.end(Sectors::new(16), None));
     }
 }

@@ -2,51 +2,46 @@
 
 //! The life of one chunk, as a state machine.
 //!
-//! A chunk has two halves, a bio that reads the source and a bio that writes the destination. Each
-//! travels down the stack alone; at the bottom the machine holds ("parks") it until the other one
-//! is there too, and then gives the destination's bio out to carry the command.
+//! A chunk has several parts, a bio each: those that read the source and those that write the
+//! destination. Each travels down the stack alone; at the bottom the machine holds ("parks") it
+//! until all are there, and then gives one of them out, the first that writes, to carry the
+//! command.
 //!
 //! ```text
-//!              submit, park                    every half parked
+//!              submit, park                    every part parked
 //!   Translate ─────────────── Translate ──────────────────────────── Dispatch
 //!       │                                                               │
-//!       │ a half ends, with or without an error, or `refuse`            │ the destination ends
+//!       │ a part ends, with or without an error, or `refuse`            │ the carrier ends
 //!       ▼                                                               ▼
-//!     Over  ─────────── the halves that are still parked are ended ── Over
+//!     Over  ─────────── the parts that are still parked are ended ─── Over
 //! ```
 //!
 //! The machine owns a parked bio from [`Chunk::park`] until it hands it out again: to be submitted
-//! ([`Park::Dispatch`]) or to be ended ([`Chunk::ended`], [`Chunk::refuse`]). Because it hands out
-//! with [`Option::take`], no bio is ended twice, and because every way into `Over` hands out all
-//! of them, none is forgotten.
+//! ([`Park::Dispatch`]) or to be ended ([`Chunk::ended`], [`Chunk::refuse`]). Because it takes what
+//! it hands out, no bio is ended twice, and because every way into `Over` hands out all of them,
+//! none is forgotten.
 //!
-//! `live` counts those who may still call the machine: each half between its submission and its
+//! `live` counts those who may still call the machine: each part between its submission and its
 //! end, and the submitter itself. Who takes it to zero ([`Last::Yes`]) delivers the chunk's verdict
 //! and frees it; nobody else may touch the chunk afterwards.
 //!
-//! Pure: the bio handle `B` and the error `E` are parameters, the caller has the lock. Nothing is
-//! ended or submitted here, so that the caller can do it after dropping that lock.
+//! Pure: the bio handle `B`, the list of them `L` and the error `E` are parameters, the caller has
+//! the lock. Nothing is ended or submitted here, so that the caller can do it after dropping that
+//! lock.
 
-/// Which bio of a chunk.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Half {
-    /// Reads the source.
-    Src,
-    /// Writes the destination, and carries the command.
-    Dst,
+/// The part that carries the command: the first one that writes.
+pub(crate) const CARRIER: usize = 0;
+
+/// Parts that one chunk may have.
+pub(crate) const MAX_PARTS: usize = 64 * WORDS;
+
+const WORDS: usize = 8;
+
+/// A list of bios that grows without an allocation.
+pub(crate) trait BioList<B>: Default {
+    /// Appends a bio.
+    fn push(&mut self, bio: B);
 }
-
-impl Half {
-    fn index(self) -> usize {
-        match self {
-            Half::Src => 0,
-            Half::Dst => 1,
-        }
-    }
-}
-
-/// Number of halves.
-const HALVES: usize = 2;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Phase {
@@ -69,39 +64,64 @@ pub(crate) enum Last {
 #[must_use = "the bio has to go somewhere"]
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Park<B> {
-    /// It is held until the other half arrives.
+    /// It is held until the other parts arrive.
     Held,
-    /// It was the last one: both halves are here. The destination's bio leaves the machine and is
-    /// to be submitted; the source's stays until the destination's ends.
+    /// It was the last one: all are here. The carrier leaves the machine and is to be submitted; the
+    /// others stay until it ends.
     Dispatch(B),
-    /// It is the destination's bio, on its way to the driver: let it pass.
+    /// It is the carrier, on its way to the driver: let it pass.
     Pass(B),
-    /// The chunk is over, or has this half already: end the bio.
+    /// The chunk is over, or has this part already: end the bio.
     Refused(B),
+}
+
+/// Which parts were seen.
+#[derive(Debug)]
+struct Seen([u64; WORDS]);
+
+impl Seen {
+    /// Whether `part` can be one and was not seen before.
+    fn insert(&mut self, part: usize) -> bool {
+        let bit = 1_u64 << (part % 64);
+        match self.0.get_mut(part / 64) {
+            Some(word) if *word & bit == 0 => {
+                *word |= bit;
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The state of one chunk.
 #[derive(Debug)]
-pub(crate) struct Chunk<B, E> {
+pub(crate) struct Chunk<B, L, E> {
     phase: Phase,
-    parked: [Option<B>; HALVES],
+    /// Parts that have not arrived.
+    missing: usize,
+    seen: Seen,
+    carrier: Option<B>,
+    others: L,
     live: usize,
     error: Option<E>,
 }
 
-impl<B, E: Copy> Chunk<B, E> {
-    /// A chunk of which nothing was submitted. The caller is its submitter.
-    pub(crate) const fn new() -> Self {
+impl<B, L: BioList<B>, E: Copy> Chunk<B, L, E> {
+    /// A chunk of so many parts, of which nothing was submitted. The caller is its submitter.
+    pub(crate) fn new(parts: usize) -> Self {
         Self {
             phase: Phase::Translate,
-            parked: [const { None }; HALVES],
+            missing: parts,
+            seen: Seen([0; WORDS]),
+            carrier: None,
+            others: L::default(),
             live: 1,
             error: None,
         }
     }
 
-    /// The submitter asks whether to submit one more half. After `true` it must do so; after
-    /// `false` the chunk has failed already and no half may follow.
+    /// The submitter asks whether to submit one more part. After `true` it must do so; after
+    /// `false` the chunk has failed already and no part may follow.
     pub(crate) fn submit(&mut self) -> bool {
         let go_on = self.phase == Phase::Translate;
         if go_on {
@@ -110,56 +130,55 @@ impl<B, E: Copy> Chunk<B, E> {
         go_on
     }
 
-    /// The bio of `half` has arrived at the bottom of the stack.
-    pub(crate) fn park(&mut self, half: Half, bio: B) -> Park<B> {
-        match (self.phase, half) {
-            (Phase::Translate, _) => {}
-            (Phase::Dispatch, Half::Dst) => return Park::Pass(bio),
-            (Phase::Dispatch | Phase::Over, _) => return Park::Refused(bio),
+    /// The bio of `part` has arrived at the bottom of the stack.
+    pub(crate) fn park(&mut self, part: usize, bio: B) -> Park<B> {
+        match self.phase {
+            Phase::Translate => {}
+            Phase::Dispatch if part == CARRIER => return Park::Pass(bio),
+            Phase::Dispatch | Phase::Over => return Park::Refused(bio),
         }
-        let [src, dst] = &mut self.parked;
-        let (mine, other) = match half {
-            Half::Src => (src, dst),
-            Half::Dst => (dst, src),
-        };
-        if mine.is_some() {
+        if !self.seen.insert(part) {
             // Somebody split a bio that says that it must not be split.
             return Park::Refused(bio);
         }
-        if other.is_none() {
-            *mine = Some(bio);
+        if part == CARRIER {
+            self.carrier = Some(bio);
+        } else {
+            self.others.push(bio);
+        }
+        self.missing = self.missing.saturating_sub(1);
+        if self.missing > 0 {
             return Park::Held;
         }
-        self.phase = Phase::Dispatch;
-        match half {
-            Half::Dst => Park::Dispatch(bio),
-            Half::Src => {
-                *mine = Some(bio);
-                match other.take() {
-                    Some(dst) => Park::Dispatch(dst),
-                    None => Park::Held,
-                }
+        match self.carrier.take() {
+            Some(carrier) => {
+                self.phase = Phase::Dispatch;
+                Park::Dispatch(carrier)
             }
+            // Not so: it is one of the parts.
+            None => Park::Held,
         }
     }
 
-    /// The bio of `half` while it is parked.
-    pub(crate) fn parked(&self, half: Half) -> Option<&B> {
-        self.parked.get(half.index())?.as_ref()
+    /// Whether the command is with the driver, so that what it reads does not change.
+    pub(crate) fn is_dispatched(&self) -> bool {
+        self.phase == Phase::Dispatch
     }
 
-    /// The chunk must not be dispatched after all. Returns the bio that is still parked, which the
+    /// The chunk must not be dispatched after all. Returns the bios that are still parked, which the
     /// caller ends with `error`, like the one that [`Park::Dispatch`] gave it.
-    pub(crate) fn refuse(&mut self, error: E) -> Option<B> {
+    pub(crate) fn refuse(&mut self, error: E) -> L {
         self.error.get_or_insert(error);
-        self.over()
+        self.phase = Phase::Over;
+        core::mem::take(&mut self.others)
     }
 
-    /// The bio of `half`, as the submitter made it, has ended. `early` is the error of a chunk one
-    /// half of which ended well without a command having been sent.
+    /// The bio of `part`, as the submitter made it, has ended. `early` is the error of a chunk one
+    /// part of which ended well without a command having been sent.
     ///
-    /// Returns a bio that the caller ends with [`Chunk::error`], and whether it was the last user.
-    pub(crate) fn ended(&mut self, half: Half, error: Option<E>, early: E) -> (Option<B>, Last) {
+    /// Returns the bios that the caller ends with [`Chunk::error`], and whether it was the last
+    /// user. If there are any, it was not.
+    pub(crate) fn ended(&mut self, part: usize, error: Option<E>, early: E) -> (L, Last) {
         let error = match (self.phase, error) {
             // A driver that knows nothing of copies ended it without doing anything.
             (Phase::Translate, None) => Some(early),
@@ -168,37 +187,38 @@ impl<B, E: Copy> Chunk<B, E> {
         if self.error.is_none() {
             self.error = error;
         }
-        let end = match (self.phase, half) {
-            (Phase::Dispatch, Half::Src) => None,
-            (Phase::Translate | Phase::Over, _) | (Phase::Dispatch, Half::Dst) => self.over(),
-        };
-        (end, self.release())
+        let mut end = L::default();
+        if self.phase == Phase::Translate || part == CARRIER {
+            self.phase = Phase::Over;
+            end = core::mem::take(&mut self.others);
+            if let Some(carrier) = self.carrier.take() {
+                end.push(carrier);
+            }
+        }
+        (end, self.leave())
     }
 
-    /// The submitter has submitted what it could and leaves.
+    /// A user leaves: the submitter when it has submitted what it could.
     pub(crate) fn leave(&mut self) -> Last {
-        self.release()
+        self.live = self.live.saturating_sub(1);
+        if self.live == 0 {
+            Last::Yes
+        } else {
+            Last::No
+        }
     }
 
     /// The first error, if there was one: the verdict once [`Last::Yes`] was returned.
     pub(crate) fn error(&self) -> Option<E> {
         self.error
     }
+}
 
-    /// No half may be parked from now on. At most one is: had both been, one would have left with
-    /// [`Park::Dispatch`].
-    fn over(&mut self) -> Option<B> {
-        self.phase = Phase::Over;
-        let [src, dst] = &mut self.parked;
-        src.take().or_else(|| dst.take())
-    }
-
-    fn release(&mut self) -> Last {
-        self.live = self.live.saturating_sub(1);
-        if self.live == 0 {
-            Last::Yes
-        } else {
-            Last::No
+#[cfg(any(test, CONFIG_BLK_COPY_KUNIT_TEST))]
+impl BioList<u8> for [Option<u8>; 4] {
+    fn push(&mut self, bio: u8) {
+        if let Some(free) = self.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some(bio);
         }
     }
 }
@@ -212,85 +232,103 @@ mod tests {
     use super::*;
 
     const EARLY: u8 = 99;
+    const NOBODY: [Option<u8>; 4] = [None; 4];
 
-    /// Bios are numbers: 1 is the source's, 2 the destination's.
-    fn submitted() -> Chunk<u8, u8> {
-        let mut chunk = Chunk::new();
-        assert!(chunk.submit());
-        assert!(chunk.submit());
+    type Small = Chunk<u8, [Option<u8>; 4], u8>;
+
+    fn only(bio: u8) -> [Option<u8>; 4] {
+        [Some(bio), None, None, None]
+    }
+
+    /// Bios have the numbers of their parts; 0 is the carrier.
+    fn submitted(parts: usize) -> Small {
+        let mut chunk = Chunk::new(parts);
+        for _ in 0..parts {
+            assert!(chunk.submit());
+        }
         assert_eq!(chunk.leave(), Last::No);
         chunk
     }
 
     #[test]
-    fn both_orders_dispatch_the_destination() {
+    fn any_order_dispatches_the_carrier() {
         for order in [
-            [(Half::Src, 1), (Half::Dst, 2)],
-            [(Half::Dst, 2), (Half::Src, 1)],
+            [0, 1, 2],
+            [0, 2, 1],
+            [1, 0, 2],
+            [1, 2, 0],
+            [2, 0, 1],
+            [2, 1, 0],
         ] {
-            let mut chunk = submitted();
-            let [first, second] = order;
-            assert_eq!(chunk.park(first.0, first.1), Park::Held);
-            assert_eq!(chunk.park(second.0, second.1), Park::Dispatch(2));
-            assert_eq!(chunk.parked(Half::Src), Some(&1));
-            assert_eq!(chunk.park(Half::Dst, 2), Park::Pass(2));
-            assert_eq!(chunk.ended(Half::Dst, None, EARLY), (Some(1), Last::No));
-            assert_eq!(chunk.ended(Half::Src, None, EARLY), (None, Last::Yes));
+            let mut chunk = submitted(3);
+            let [first, second, third] = order;
+            assert_eq!(chunk.park(first, first as u8), Park::Held);
+            assert_eq!(chunk.park(second, second as u8), Park::Held);
+            assert!(!chunk.is_dispatched());
+            assert_eq!(chunk.park(third, third as u8), Park::Dispatch(0));
+            assert!(chunk.is_dispatched());
+            assert_eq!(chunk.park(CARRIER, 0), Park::Pass(0));
+            let (end, last) = chunk.ended(CARRIER, None, EARLY);
+            assert_eq!(end.iter().flatten().count(), 2);
+            assert_eq!(last, Last::No);
+            assert_eq!(chunk.ended(1, None, EARLY), (NOBODY, Last::No));
+            assert_eq!(chunk.ended(2, None, EARLY), (NOBODY, Last::Yes));
             assert_eq!(chunk.error(), None);
         }
     }
 
     #[test]
-    fn an_early_error_ends_the_parked_half() {
-        let mut chunk = submitted();
-        assert_eq!(chunk.park(Half::Src, 1), Park::Held);
-        assert_eq!(chunk.ended(Half::Dst, Some(5), EARLY), (Some(1), Last::No));
-        assert_eq!(chunk.ended(Half::Src, Some(7), EARLY), (None, Last::Yes));
+    fn an_early_error_ends_what_is_parked() {
+        let mut chunk = submitted(2);
+        assert_eq!(chunk.park(1, 1), Park::Held);
+        assert_eq!(chunk.ended(CARRIER, Some(5), EARLY), (only(1), Last::No));
+        assert_eq!(chunk.ended(1, Some(7), EARLY), (NOBODY, Last::Yes));
         assert_eq!(chunk.error(), Some(5));
     }
 
     #[test]
-    fn nothing_follows_a_failed_half() {
-        let mut chunk: Chunk<u8, u8> = Chunk::new();
+    fn nothing_follows_a_failed_part() {
+        let mut chunk: Small = Chunk::new(2);
         assert!(chunk.submit());
-        assert_eq!(chunk.ended(Half::Src, Some(5), EARLY), (None, Last::No));
+        assert_eq!(chunk.ended(1, Some(5), EARLY), (NOBODY, Last::No));
         assert!(!chunk.submit());
         assert_eq!(chunk.leave(), Last::Yes);
         assert_eq!(chunk.error(), Some(5));
     }
 
     #[test]
-    fn a_half_that_arrives_late_is_refused() {
-        let mut chunk = submitted();
-        assert_eq!(chunk.ended(Half::Src, Some(5), EARLY), (None, Last::No));
-        assert_eq!(chunk.park(Half::Dst, 2), Park::Refused(2));
-        assert_eq!(chunk.ended(Half::Dst, Some(5), EARLY), (None, Last::Yes));
+    fn a_part_that_arrives_late_is_refused() {
+        let mut chunk = submitted(2);
+        assert_eq!(chunk.ended(1, Some(5), EARLY), (NOBODY, Last::No));
+        assert_eq!(chunk.park(CARRIER, 0), Park::Refused(0));
+        assert_eq!(chunk.ended(CARRIER, Some(5), EARLY), (NOBODY, Last::Yes));
     }
 
     #[test]
     fn success_without_a_command_is_no_success() {
-        let mut chunk = submitted();
-        assert_eq!(chunk.park(Half::Dst, 2), Park::Held);
-        assert_eq!(chunk.ended(Half::Src, None, EARLY), (Some(2), Last::No));
-        assert_eq!(chunk.ended(Half::Dst, None, EARLY), (None, Last::Yes));
+        let mut chunk = submitted(2);
+        assert_eq!(chunk.park(CARRIER, 0), Park::Held);
+        assert_eq!(chunk.ended(1, None, EARLY), (only(0), Last::No));
+        assert_eq!(chunk.ended(CARRIER, None, EARLY), (NOBODY, Last::Yes));
         assert_eq!(chunk.error(), Some(EARLY));
     }
 
     #[test]
-    fn a_split_half_is_refused() {
-        let mut chunk = submitted();
-        assert_eq!(chunk.park(Half::Src, 1), Park::Held);
-        assert_eq!(chunk.park(Half::Src, 3), Park::Refused(3));
+    fn a_split_part_is_refused() {
+        let mut chunk = submitted(2);
+        assert_eq!(chunk.park(1, 1), Park::Held);
+        assert_eq!(chunk.park(1, 3), Park::Refused(3));
+        assert_eq!(chunk.park(MAX_PARTS, 4), Park::Refused(4));
     }
 
     #[test]
-    fn refusing_hands_out_the_source() {
-        let mut chunk = submitted();
-        assert_eq!(chunk.park(Half::Dst, 2), Park::Held);
-        assert_eq!(chunk.park(Half::Src, 1), Park::Dispatch(2));
-        assert_eq!(chunk.refuse(4), Some(1));
-        assert_eq!(chunk.ended(Half::Src, Some(4), EARLY), (None, Last::No));
-        assert_eq!(chunk.ended(Half::Dst, Some(4), EARLY), (None, Last::Yes));
+    fn refusing_hands_out_the_others() {
+        let mut chunk = submitted(2);
+        assert_eq!(chunk.park(CARRIER, 0), Park::Held);
+        assert_eq!(chunk.park(1, 1), Park::Dispatch(0));
+        assert_eq!(chunk.refuse(4), only(1));
+        assert_eq!(chunk.ended(1, Some(4), EARLY), (NOBODY, Last::No));
+        assert_eq!(chunk.ended(CARRIER, Some(4), EARLY), (NOBODY, Last::Yes));
         assert_eq!(chunk.error(), Some(4));
     }
 }

@@ -67,6 +67,25 @@ impl Range {
         Self::new(self.start.checked_add(by)?, self.len)
     }
 
+    /// How many pieces of at most `max` sectors it takes; zero is no limit.
+    pub(crate) const fn segments(self, max: Sectors) -> u64 {
+        if max.is_zero() {
+            return 1;
+        }
+        self.len.get().div_ceil(max.get())
+    }
+
+    /// The piece of that index, if it is cut into pieces of at most `max` sectors; zero is no limit.
+    pub(crate) fn segment(self, max: Sectors, index: u64) -> Option<Self> {
+        let skip = Sectors::new(max.get().checked_mul(index)?);
+        let max = if max.is_zero() { self.len } else { max };
+        if index >= self.segments(max) {
+            return None;
+        }
+        let rest = Self::new(self.start.checked_add(skip)?, self.len.checked_sub(skip)?)?;
+        Some(rest.split_at_most(max).0)
+    }
+
     /// Splits the range after `len` sectors: what comes before, and what remains. Nothing is
     /// split off a range that is not longer than `len`. A `len` of zero is taken as one sector,
     /// so that a loop that splits always ends.
@@ -124,6 +143,22 @@ mod tests {
             assert!(pair.is_some_and(|(a, b)| a.overlaps(b) == expected));
             assert!(pair.is_some_and(|(a, b)| b.overlaps(a) == expected));
         }
+    }
+
+    #[test]
+    fn segments_leave_nothing_out() {
+        let done = range(8, 20).map(|whole| {
+            let max = Sectors::new(8);
+            assert_eq!(whole.segments(max), 3);
+            assert_eq!(whole.segment(max, 0), range(8, 8));
+            assert_eq!(whole.segment(max, 1), range(16, 8));
+            assert_eq!(whole.segment(max, 2), range(24, 4));
+            assert_eq!(whole.segment(max, 3), None);
+            assert_eq!(whole.segments(Sectors::ZERO), 1);
+            assert_eq!(whole.segment(Sectors::ZERO, 0), Some(whole));
+            assert_eq!(whole.segment(Sectors::ZERO, 1), None);
+        });
+        assert!(done.is_some());
     }
 
     #[test]

@@ -3,8 +3,6 @@
 //! The tracepoints of [`include/trace/events/block_copy.h`](srctree/include/trace/events/block_copy.h).
 
 use super::{
-    plan::Piece,
-    protocol::Half,
     range::Range,
     verdict::{
         Outcome,
@@ -12,12 +10,11 @@ use super::{
     }, //
 };
 use kernel::{
-    bindings::{
-        dev_t,
-        sector_t, //
-    },
     block::{
-        bdev::BlockDevice,
+        bdev::{
+            BlockDevice,
+            Dev, //
+        },
         bio::{
             Bio,
             Status, //
@@ -31,60 +28,62 @@ kernel::declare_trace! {
     ///
     /// Always safe to call.
     unsafe fn block_copy_submit(
-        src_dev: dev_t, src: sector_t, dst_dev: dev_t, dst: sector_t, nr_sects: sector_t
+        src_dev: Dev, src: u64, dst_dev: Dev, dst: u64, nr_sects: u64
     );
 
     /// # Safety
     ///
     /// Always safe to call.
     unsafe fn block_copy_dispatch(
-        src_dev: dev_t, src: sector_t, dst_dev: dev_t, dst: sector_t, nr_sects: sector_t
+        src_dev: Dev, src: u64, dst_dev: Dev, dst: u64, nr_sects: u64
     );
 
     /// # Safety
     ///
     /// Always safe to call.
-    unsafe fn block_copy_park(dev: dev_t, sector: sector_t, nr_sects: sector_t, dst: bool);
+    unsafe fn block_copy_park(dev: Dev, sector: u64, nr_sects: u64, dst: bool);
 
     /// # Safety
     ///
     /// Always safe to call.
     unsafe fn block_copy_done(
-        dst_dev: dev_t, dst: sector_t, nr_sects: sector_t, outcome: u8, error: c_int
+        dst_dev: Dev, dst: u64, nr_sects: u64, outcome: u8, error: c_int
     );
 }
 
-/// A chunk sets out.
-pub(crate) fn submit(src: &BlockDevice, dst: &BlockDevice, piece: &Piece) {
-    let (from, to) = (piece.src, piece.dst);
+/// A chunk sets out: its first source, and its destination.
+pub(crate) fn submit(src: &BlockDevice, from: Range, dst: &BlockDevice, to: Range) {
     let (start, len) = (to.start().get(), to.len().get());
     // SAFETY: Always safe to call.
     unsafe { block_copy_submit(src.dev(), from.start().get(), dst.dev(), start, len) };
 }
 
-/// One half has arrived at the bottom of the stack, on a whole disk.
-pub(crate) fn park(bio: &Bio, half: Half) {
-    let (start, len) = (bio.start().get(), bio.len().get());
+/// One part is held at the bottom of the stack, on a whole disk.
+pub(crate) fn park(dev: Dev, range: Option<Range>, carrier: bool) {
+    let Some(range) = range else { return };
+    let (start, len) = (range.start().get(), range.len().get());
     // SAFETY: Always safe to call.
-    unsafe { block_copy_park(bio.bdev().disk_dev(), start, len, half == Half::Dst) };
+    unsafe { block_copy_park(dev, start, len, carrier) };
 }
 
-/// Both halves were paired.
-pub(crate) fn dispatch(src: &BlockDevice, dst: &BlockDevice, from: Range, to: Range) {
-    let (start, len) = (to.start().get(), to.len().get());
+/// All parts were paired: the first source, and the destination.
+pub(crate) fn dispatch(carrier: &Bio, from: Option<Range>) {
+    let from = from.map_or(0, |from| from.start().get());
+    let (start, len) = (carrier.start().get(), carrier.len().get());
+    let dev = carrier.bdev().disk_dev();
     // SAFETY: Always safe to call.
-    unsafe { block_copy_dispatch(src.disk_dev(), from.start().get(), dst.disk_dev(), start, len) };
+    unsafe { block_copy_dispatch(dev, from, dev, start, len) };
 }
 
 /// The chunk is over.
-pub(crate) fn done(dst: &BlockDevice, piece: &Piece, verdict: Option<Verdict<Status>>) {
+pub(crate) fn done(dst: Dev, to: Range, verdict: Option<Verdict<Status>>) {
     let error = match verdict {
         Some(Verdict::Failed(status)) => status.to_error().to_errno(),
         Some(Verdict::Fallback(_)) => EOPNOTSUPP.to_errno(),
         None => 0,
     };
-    let (start, len) = (piece.dst.start().get(), piece.dst.len().get());
+    let (start, len) = (to.start().get(), to.len().get());
     let outcome = Outcome::from(&verdict).into_raw();
     // SAFETY: Always safe to call.
-    unsafe { block_copy_done(dst.dev(), start, len, outcome, error) };
+    unsafe { block_copy_done(dst, start, len, outcome, error) };
 }

@@ -48,16 +48,52 @@ struct blk_copy_params {
 
 #ifdef CONFIG_BLK_COPY_OFFLOAD
 
+/**
+ * blkdev_copy_offload - copy inside a device, and wait for the end
+ * @params: what to copy; the result is in there as well. @end_io must be NULL.
+ *
+ * Context: Task context. May sleep, but needs no memory that it could fail to
+ * get.
+ *
+ * Return: 0, or
+ * * -EINVAL - a range is empty, not on boundaries of both logical blocks, or
+ *   past the end of its device; the sums differ; source and destination overlap
+ * * -EPERM - the destination is read-only
+ * * -EOPNOTSUPP - the devices cannot copy this: read and write it instead
+ * * -EINTR - a fatal signal is pending
+ * * other - the error of the device, after which no other way should be tried
+ */
 int blkdev_copy_offload(struct blk_copy_params *params);
 
-/* For drivers: what a REQ_OP_COPY_DST request reads. */
+/**
+ * blk_copy_nr_src - number of source ranges of a copy request
+ * @rq: request of REQ_OP_COPY_DST that its driver has started
+ *
+ * Each is no longer than max_copy_segment_sectors.
+ *
+ * Context: Any context. Does not sleep.
+ *
+ * Return: the number; 0 if @rq is no copy
+ */
 unsigned int blk_copy_nr_src(struct request *rq);
+
+/**
+ * blk_copy_src - one source range of a copy request
+ * @rq: request of REQ_OP_COPY_DST that its driver has started
+ * @index: which one, from 0 on; they are written one after the other
+ * @range: set to the range, on the whole disk
+ *
+ * Context: Any context. Does not sleep.
+ *
+ * Return: false if there is no range of that index
+ */
 bool blk_copy_src(struct request *rq, unsigned int index,
 		  struct blk_copy_range *range);
 
 /* For the block layer and the VFS. */
 int blk_copy_init(void);
 struct bio *blk_copy_intercept(struct bio *bio);
+bool blk_copy_fits(struct bio *bio);
 void blk_copy_validate_limits(struct queue_limits *lim);
 int blk_copy_store_max_bytes(struct queue_limits *lim, const char *page,
 			     size_t count);
@@ -75,6 +111,15 @@ static inline struct bio *blk_copy_issue(struct bio *bio)
 static inline bool blk_copy_supported(struct request_queue *q)
 {
 	return q->limits.max_copy_sectors;
+}
+
+/*
+ * Whether the limits still allow a copy, which may have been planned before
+ * they changed. With a reference to the queue, so that they do not change now.
+ */
+static inline bool blk_copy_allowed(struct bio *bio)
+{
+	return !op_is_copy(bio->bi_opf) || blk_copy_fits(bio);
 }
 
 static inline void blk_copy_default_limits(struct queue_limits *lim)
@@ -97,6 +142,11 @@ static inline struct bio *blk_copy_issue(struct bio *bio)
 static inline bool blk_copy_supported(struct request_queue *q)
 {
 	return false;
+}
+
+static inline bool blk_copy_allowed(struct bio *bio)
+{
+	return true;
 }
 
 static inline void blk_copy_default_limits(struct queue_limits *lim)

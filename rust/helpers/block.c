@@ -2,6 +2,7 @@
 
 #include <linux/blkdev.h>
 #include <linux/mempool.h>
+#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 
 __rust_helper bool rust_helper_bdev_read_only(struct block_device *bdev)
@@ -12,11 +13,6 @@ __rust_helper bool rust_helper_bdev_read_only(struct block_device *bdev)
 __rust_helper bool rust_helper_bdev_has_submit_bio(struct block_device *bdev)
 {
 	return bdev_test_flag(bdev, BD_HAS_SUBMIT_BIO);
-}
-
-__rust_helper bool rust_helper_blk_queue_is_zoned(struct request_queue *q)
-{
-	return blk_queue_is_zoned(q);
 }
 
 __rust_helper int rust_helper_fatal_signal_pending(struct task_struct *task)
@@ -48,4 +44,42 @@ __rust_helper void rust_helper_file_accessed(struct file *file)
 __rust_helper bool rust_helper_file_is_dsync(struct file *file)
 {
 	return (file->f_flags & O_DSYNC) || IS_SYNC(file->f_mapping->host);
+}
+
+__rust_helper void *rust_helper_block_kmalloc(size_t size, gfp_t gfp)
+{
+	return kmalloc(size, gfp);
+}
+
+__rust_helper void
+rust_helper_file_invalidate_written(struct file *file, loff_t pos, size_t len)
+{
+	struct kiocb iocb;
+
+	init_sync_kiocb(&iocb, file);
+	iocb.ki_pos = pos;
+	kiocb_invalidate_post_direct_write(&iocb, len);
+}
+
+/* One inode for reading, another or the same one for writing. */
+__rust_helper void
+rust_helper_lock_inode_pair(struct inode *shared, struct inode *exclusive)
+{
+	if (shared == exclusive) {
+		inode_lock(exclusive);
+	} else if (shared < exclusive) {
+		inode_lock_shared(shared);
+		inode_lock_nested(exclusive, I_MUTEX_NONDIR2);
+	} else {
+		inode_lock(exclusive);
+		inode_lock_shared_nested(shared, I_MUTEX_NONDIR2);
+	}
+}
+
+__rust_helper void
+rust_helper_unlock_inode_pair(struct inode *shared, struct inode *exclusive)
+{
+	if (shared != exclusive)
+		inode_unlock_shared(shared);
+	inode_unlock(exclusive);
 }

@@ -35,11 +35,6 @@ static inline blk_status_t null_handle_copy(struct nullb_cmd *cmd)
 	return BLK_STS_NOTSUPP;
 }
 
-static inline void null_config_copy(struct queue_limits *lim,
-				    unsigned long max_bytes)
-{
-}
-
 static inline void null_set_copy_domain(struct request_queue *q, void *domain)
 {
 }

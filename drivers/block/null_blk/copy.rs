@@ -20,6 +20,9 @@ use kernel::{
     prelude::*, //
 };
 
+/// Source ranges of one command. As many as NVMe has at most.
+const RANGES: u16 = 256;
+
 /// Sectors copied under the lock of the device at a time.
 const RUN: u32 = 128;
 
@@ -32,8 +35,11 @@ const RUN: u32 = 128;
 pub unsafe extern "C" fn null_config_copy(lim: *mut bindings::queue_limits, max_bytes: c_ulong) {
     // SAFETY: Required of the caller.
     let mut update = unsafe { QueueLimitsUpdate::from_raw(lim) };
-    let ranges = 1;
-    update.set_hw_copy(Sectors::from_bytes_floor(max_bytes as u64), ranges, ranges);
+    update.set_hw_copy(
+        Sectors::from_bytes_floor(u64::try_from(max_bytes).unwrap_or(u64::MAX)),
+        RANGES,
+        1,
+    );
 }
 
 /// Executes a copy command.
@@ -49,6 +55,7 @@ pub unsafe extern "C" fn null_handle_copy(cmd: *mut bindings::nullb_cmd) -> bind
     let Some(rq) = NonNull::new(rq) else {
         return Status::into_raw(Some(Status::IOERR));
     };
+    // INVARIANT: The command of `Disk` is started.
     // SAFETY: Required of the caller.
     let (command, disk) = unsafe { (Command::from_raw(rq), Disk(cmd)) };
     Status::into_raw(execute(&command, &disk).err())
@@ -58,11 +65,11 @@ fn execute(command: &Command<'_>, disk: &Disk) -> Result<(), Status> {
     let mut dst = command.dst();
     let mut left = command.len();
     for (src, len) in command.sources() {
+        // The ranges of a command are as long as its destination, or the block layer is broken.
+        left = left.checked_sub(len).ok_or(Status::IOERR)?;
         disk.copy(dst, src, len)?;
         dst = dst.checked_add(len).ok_or(Status::IOERR)?;
-        left = left.checked_sub(len).ok_or(Status::IOERR)?;
     }
-    // The ranges of a command are as long as its destination, or the block layer is broken.
     if left.is_zero() {
         Ok(())
     } else {

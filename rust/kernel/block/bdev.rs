@@ -14,9 +14,15 @@ use super::{
 };
 use crate::{
     bindings,
+    error::from_err_ptr,
+    prelude::*,
+    str::CStrExt as _,
     types::Opaque, //
 };
 use core::ptr::NonNull;
+
+/// `major:minor`, as C knows it.
+pub type Dev = bindings::dev_t;
 
 /// A `struct block_device`: a whole disk or a partition of one.
 ///
@@ -38,6 +44,7 @@ impl BlockDevice {
     ///
     /// `bdev` is a block device that somebody keeps open, or has a bio in flight on, for `'a`.
     pub unsafe fn from_raw<'a>(bdev: *mut bindings::block_device) -> &'a Self {
+        // INVARIANT: Required of the caller.
         // SAFETY: `BlockDevice` is transparent, the rest is required of the caller.
         unsafe { &*bdev.cast() }
     }
@@ -53,13 +60,13 @@ impl BlockDevice {
     }
 
     /// `major:minor`, for tracing.
-    pub fn dev(&self) -> bindings::dev_t {
+    pub fn dev(&self) -> Dev {
         // SAFETY: By the type invariant the device is valid; the field never changes.
         unsafe { (*self.as_raw()).bd_dev }
     }
 
     /// `major:minor` of the whole disk, for tracing where partitions have been resolved.
-    pub fn disk_dev(&self) -> bindings::dev_t {
+    pub fn disk_dev(&self) -> Dev {
         // SAFETY: By the type invariant the device is valid, and so is its disk, which has a device
         // for the whole of it; neither pointer ever changes.
         unsafe { (*(*(*self.as_raw()).bd_disk).part0).bd_dev }
@@ -95,9 +102,9 @@ impl BlockDevice {
         unsafe { (*self.as_raw()).bd_disk == (*other.as_raw()).bd_disk }
     }
 
-    /// Whether both have the same queue.
-    pub fn same_queue(&self, other: &Self) -> bool {
-        self.queue() == other.queue()
+    /// A number that tells the queue from all other queues that there are.
+    pub fn queue_id(&self) -> usize {
+        self.queue().addr()
     }
 
     /// Between devices of one domain a command can copy. [`None`]: nothing can be copied here.
@@ -111,5 +118,42 @@ impl BlockDevice {
     pub fn limits(&self) -> &QueueLimits {
         // SAFETY: By the type invariant the queue is valid.
         unsafe { QueueLimits::from_raw(&raw mut (*self.queue()).limits) }
+    }
+}
+
+/// A block device that the kernel has opened for itself. Closed when it is dropped.
+///
+/// # Invariants
+///
+/// The pointer is a file of a block device that `bdev_file_open_by_path()` has opened.
+pub struct OpenDevice(NonNull<bindings::file>);
+
+impl OpenDevice {
+    /// Opens a device by its path, for reading and, if `write`, for writing. Not exclusively: others
+    /// may have it open, or mounted.
+    ///
+    /// Context: task; may sleep.
+    pub fn open(path: &CStr, write: bool) -> Result<Self> {
+        let mode = bindings::BLK_OPEN_READ | if write { bindings::BLK_OPEN_WRITE } else { 0 };
+        let no_holder = core::ptr::null_mut();
+        // SAFETY: The path is a C string; without a holder nothing else is asked of the caller.
+        let file = from_err_ptr(unsafe {
+            bindings::bdev_file_open_by_path(path.as_char_ptr(), mode, no_holder, core::ptr::null())
+        })?;
+        // INVARIANT: Just opened.
+        NonNull::new(file).map(Self).ok_or(ENXIO)
+    }
+
+    /// The device.
+    pub fn bdev(&self) -> &BlockDevice {
+        // SAFETY: By the type invariant the file is open, which keeps the device.
+        unsafe { BlockDevice::from_raw(bindings::file_bdev(self.0.as_ptr())) }
+    }
+}
+
+impl Drop for OpenDevice {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant we have opened the file.
+        unsafe { bindings::bdev_fput(self.0.as_ptr()) };
     }
 }

@@ -89,11 +89,15 @@ pub enum CopyOp {
     Dst,
 }
 
+/// A `struct bio`, as C knows it.
+pub type RawBio = bindings::bio;
+
 /// A `struct bio`.
 ///
 /// # Invariants
 ///
-/// The bio is initialized and stays so while the reference lives.
+/// While the reference lives, the bio stays initialized and has a device, and nobody but its user
+/// changes it.
 #[repr(transparent)]
 pub struct Bio(Opaque<bindings::bio>);
 
@@ -117,7 +121,8 @@ impl Bio {
     ///
     /// - `slot` is valid for writes and does not move until [`Bio::uninit`].
     /// - `bdev` stays open until the bio has ended.
-    /// - `end_io` may be called with the bio in any context; `half` is what it expects.
+    /// - `end_io` may be called with the bio in any context.
+    /// - `half` is what `end_io` and `blk_copy_intercept()` expect for such a bio.
     /// - `len` in bytes fits in 32 bits.
     pub unsafe fn init_copy(
         slot: NonNull<Bio>,
@@ -168,8 +173,9 @@ impl Bio {
     ///
     /// # Safety
     ///
-    /// `bio` is an initialized bio, and stays one for `'a`.
-    pub unsafe fn from_raw<'a>(bio: *mut bindings::bio) -> &'a Self {
+    /// For `'a`, `bio` is an initialized bio with a device, and nobody but the caller changes it.
+    pub unsafe fn from_raw<'a>(bio: *mut RawBio) -> &'a Self {
+        // INVARIANT: Required of the caller.
         // SAFETY: `Bio` is transparent, the rest is required of the caller.
         unsafe { &*bio.cast() }
     }
@@ -189,16 +195,20 @@ impl Bio {
     }
 
     /// What [`Bio::init_copy`] was given for this bio or for the one it is a clone of; [`None`] if
-    /// it is no copy, because then a vector stands there.
+    /// it is no copy, or was made with room for a vector, because then that stands there.
     pub fn copy_half(&self) -> Option<NonNull<bindings::blk_copy_half>> {
         self.copy_op()?;
+        // SAFETY: The field is constant.
+        if unsafe { (*self.raw()).bi_max_vecs } != 0 {
+            return None;
+        }
         // SAFETY: For the operations of a copy this is the field of the union that is in use.
         NonNull::new(unsafe { (*self.raw()).__bindgen_anon_1.bi_copy })
     }
 
     /// The device, as it is at this level of the stack.
     pub fn bdev(&self) -> &BlockDevice {
-        // SAFETY: Every bio that was submitted has a device, which lives as long as the bio.
+        // SAFETY: By the type invariant it has a device, which lives as long as the bio.
         unsafe { BlockDevice::from_raw((*self.raw()).bi_bdev) }
     }
 
@@ -291,6 +301,68 @@ impl Drop for OwnedBio {
     }
 }
 
+/// A list of bios, linked through `bi_next`, with the obligation to end each of them. Dropping it
+/// ends them with an I/O error.
+///
+/// # Invariants
+///
+/// From `head` on, `bi_next` leads through bios that `self` owns to `tail`, the last one.
+#[derive(Debug, Default)]
+pub struct BioList {
+    head: Option<NonNull<bindings::bio>>,
+    tail: Option<NonNull<bindings::bio>>,
+}
+
+// SAFETY: As for `OwnedBio`.
+unsafe impl Send for BioList {}
+
+impl BioList {
+    /// Appends a bio.
+    pub fn push(&mut self, bio: OwnedBio) {
+        // INVARIANT: The bio's `bi_next` is null, so it is the last one now.
+        let bio = ManuallyDrop::new(bio).0;
+        match self.tail.replace(bio) {
+            // SAFETY: By the type invariant the old tail is ours.
+            Some(tail) => unsafe { (*tail.as_ptr()).bi_next = bio.as_ptr() },
+            None => self.head = Some(bio),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.head.is_none()
+    }
+
+    /// Takes the first bio off.
+    pub fn pop(&mut self) -> Option<OwnedBio> {
+        let bio = self.head?;
+        // SAFETY: By the type invariant the bio is ours; the next one, if any, becomes the first.
+        self.head = NonNull::new(unsafe {
+            core::mem::replace(&mut (*bio.as_ptr()).bi_next, core::ptr::null_mut())
+        });
+        if self.head.is_none() {
+            self.tail = None;
+        }
+        // INVARIANT: It was ours and is on no list any more.
+        Some(OwnedBio(bio))
+    }
+
+    /// Ends all bios, as [`OwnedBio::end`] does.
+    pub fn end(mut self, status: Option<Status>) {
+        while let Some(bio) = self.pop() {
+            bio.end(status);
+        }
+    }
+}
+
+impl Drop for BioList {
+    fn drop(&mut self) {
+        while let Some(bio) = self.pop() {
+            drop(bio);
+        }
+    }
+}
+
 /// Submits a bio that lives in memory of the caller. Its end-of-I/O function may have run when
 /// this returns.
 ///
@@ -304,33 +376,34 @@ pub unsafe fn submit(bio: NonNull<Bio>) {
     unsafe { bindings::submit_bio(bio.as_ptr().cast()) };
 }
 
-/// Holds requests back while it lives, so that several that follow each other reach the driver
-/// together, and in the context of this task.
-///
-/// Context: task. Must be dropped by the task that made it, before it sleeps for long.
+/// Holds requests back, so that several that follow each other reach the driver together, and in the
+/// context of this task. Given to the function that [`plugged`] calls.
 pub struct Plug<'a>(Pin<&'a mut Opaque<bindings::blk_plug>>);
 
-impl<'a> Plug<'a> {
-    /// Starts to hold requests back. `slot` is room for the plug on the stack of the caller.
-    pub fn start(slot: Pin<&'a mut Opaque<bindings::blk_plug>>) -> Self {
-        // SAFETY: `slot` is pinned room for a plug that lives longer than `Self`.
-        unsafe { bindings::blk_start_plug(slot.get()) };
-        Self(slot)
-    }
+/// Calls a function while requests are held back; they are sent when it returns, or when the task
+/// sleeps. Inside of another such function it has no effect, and neither has [`Plug::flush`].
+///
+/// Context: task; may sleep.
+pub fn plugged<R>(f: impl FnOnce(&mut Plug<'_>) -> R) -> R {
+    let slot = core::pin::pin!(Opaque::uninit());
+    // SAFETY: `slot` is room for a plug, which is finished below, before its frame goes away.
+    unsafe { bindings::blk_start_plug(slot.get()) };
+    let mut plug = Plug(slot);
+    let result = f(&mut plug);
+    // SAFETY: The plug was started by this task above and has not moved since.
+    unsafe { bindings::blk_finish_plug(plug.0.get()) };
+    result
+}
 
+impl Plug<'_> {
     /// Sends what was held back to the driver, and begins anew.
+    ///
+    /// Context: task; may sleep.
     pub fn flush(&mut self) {
-        // SAFETY: The plug was started by this task in `start` and has not moved since.
+        // SAFETY: The plug was started by this task in `plugged` and has not moved since.
         unsafe {
             bindings::blk_finish_plug(self.0.get());
             bindings::blk_start_plug(self.0.get());
         }
-    }
-}
-
-impl Drop for Plug<'_> {
-    fn drop(&mut self) {
-        // SAFETY: The plug was started by this task in `start` and has not moved since.
-        unsafe { bindings::blk_finish_plug(self.0.get()) };
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Copy commands, as a driver sees them.
+//! Copies inside devices: for callers, [`offload`]; for drivers, [`Command`].
 //!
 //! A driver that sets `max_hw_copy_sectors` and its companions in its queue limits, and
 //! `copy_domain` in its queue, gets requests of the operation `REQ_OP_COPY_DST`. [`Command`] says
@@ -9,11 +9,18 @@
 //!
 //! C header: [`include/linux/blk-copy.h`](srctree/include/linux/blk-copy.h)
 
-use super::units::{
-    Sector,
-    Sectors, //
+use super::{
+    bdev::BlockDevice,
+    units::{
+        Sector,
+        Sectors, //
+    }, //
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    error::to_result,
+    prelude::*, //
+};
 use core::{
     marker::PhantomData,
     ptr::NonNull, //
@@ -72,4 +79,66 @@ impl Command<'_> {
             found.then(|| (Sector::new(range.sector), Sectors::new(range.nr_sects)))
         })
     }
+}
+
+/// A piece of a block device.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct CopyRange(bindings::blk_copy_range);
+
+impl CopyRange {
+    /// `len` sectors from `start` on.
+    pub const fn new(start: Sector, len: Sectors) -> Self {
+        Self(bindings::blk_copy_range {
+            sector: start.get(),
+            nr_sects: len.get(),
+        })
+    }
+}
+
+/// How a copy ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// Sectors copied from the start without a gap, also after an error.
+    pub copied: Sectors,
+    /// Whether that is all of it.
+    pub result: Result,
+}
+
+/// Copies the ranges of one list, one after the other, to those of the other, inside the device, and
+/// waits for the end. See `blkdev_copy_offload()`.
+///
+/// Context: task; may sleep. Does not fail for lack of memory.
+///
+/// # Errors
+///
+/// - `EINVAL`: the lists are not as long as each other, overlap, or have ranges that are empty, not
+///   on boundaries of both logical blocks, or past the end of their device.
+/// - `EPERM`: the destination is read-only.
+/// - `EOPNOTSUPP`: the devices cannot copy this. Read and write it instead.
+/// - `EINTR`: the task is being killed.
+/// - Others: the error of the device, after which no other way should be tried.
+pub fn offload(
+    (src_bdev, src): (&BlockDevice, &[CopyRange]),
+    (dst_bdev, dst): (&BlockDevice, &[CopyRange]),
+) -> Outcome {
+    let count = |list: &[CopyRange]| c_uint::try_from(list.len());
+    let (Ok(nr_src), Ok(nr_dst)) = (count(src), count(dst)) else {
+        let (copied, result) = (Sectors::ZERO, Err(EINVAL));
+        return Outcome { copied, result };
+    };
+    let mut params = bindings::blk_copy_params {
+        src_bdev: src_bdev.as_raw(),
+        dst_bdev: dst_bdev.as_raw(),
+        src: src.as_ptr().cast(),
+        dst: dst.as_ptr().cast(),
+        nr_src,
+        nr_dst,
+        ..Default::default()
+    };
+    // SAFETY: The devices are open, and the ranges valid, as long as the references, which outlive
+    // the call, because it waits for the end.
+    let result = to_result(unsafe { bindings::blkdev_copy_offload(&mut params) });
+    let copied = Sectors::new(params.copied);
+    Outcome { copied, result }
 }

@@ -35,6 +35,7 @@ impl BlockFile {
     ///
     /// `file` is an open file of a block device, and the caller holds a reference to it for `'a`.
     pub unsafe fn from_raw<'a>(file: *mut bindings::file) -> &'a Self {
+        // INVARIANT: Required of the caller.
         // SAFETY: `BlockFile` is transparent, the rest is required of the caller.
         unsafe { &*file.cast() }
     }
@@ -121,6 +122,19 @@ impl BlockFile {
         })
     }
 
+    /// Drops pages that somebody made of these bytes while they were being written. If one cannot be
+    /// dropped, what it shows, or what it will be written back as, is wrong: then the error is kept
+    /// for the next `fsync(2)` and there is a message, as after a direct write.
+    ///
+    /// Context: task; may sleep.
+    pub fn invalidate_written(&self, bytes: &Range<u64>) -> Result {
+        let (start, _) = first_and_last(bytes)?;
+        let len = usize::try_from(bytes.end - bytes.start)?;
+        // SAFETY: By the type invariant the file is open.
+        unsafe { bindings::file_invalidate_written(self.raw(), start, len) };
+        Ok(())
+    }
+
     /// Copies through a pipe in the kernel: the way of `copy_file_range()` for files that have no
     /// better one. May copy less than was asked for.
     ///
@@ -144,23 +158,26 @@ fn first_and_last(bytes: &Range<u64>) -> Result<(i64, i64)> {
     Ok((i64::try_from(bytes.start)?, i64::try_from(last)?))
 }
 
-/// Both inodes locked, and the destination's page cache closed: no page of it can be made, by
-/// reading, writing or faulting, while this lives.
+/// The inode of a source locked for reading and that of a destination for writing, and the
+/// destination's page cache closed: buffered writers are kept out, and so are faults and buffered
+/// readers that would have to make a page. Not everybody is: a direct write that has to fall back to
+/// the page cache takes no lock, and neither do filesystems that read blocks of a device that they
+/// have mounted. See [`BlockFile::invalidate_written`].
 pub struct Locked<'a> {
     src: &'a BlockFile,
     dst: &'a BlockFile,
 }
 
 impl<'a> Locked<'a> {
-    /// Locks two files, which may be the same or of the same device. The order is by address
-    /// (`lock_two_nondirectories()`), so two copies in opposite directions do not deadlock.
+    /// Locks two files, which may be the same or of the same device. The order is by address, as in
+    /// `lock_two_nondirectories()`, so two copies in opposite directions do not deadlock.
     ///
     /// Context: task; may sleep.
     pub fn new(src: &'a BlockFile, dst: &'a BlockFile) -> Self {
         // SAFETY: By the type invariant both inodes and the mapping live as long as the files. The
         // order inode, then mapping, is that of fallocate() on block devices.
         unsafe {
-            bindings::lock_two_nondirectories(src.inode(), dst.inode());
+            bindings::lock_inode_pair(src.inode(), dst.inode());
             bindings::filemap_invalidate_lock_two(dst.mapping(), core::ptr::null_mut());
         }
         Self { src, dst }
@@ -172,7 +189,7 @@ impl Drop for Locked<'_> {
         // SAFETY: Both were locked by `new`.
         unsafe {
             bindings::filemap_invalidate_unlock_two(self.dst.mapping(), core::ptr::null_mut());
-            bindings::unlock_two_nondirectories(self.src.inode(), self.dst.inode());
+            bindings::unlock_inode_pair(self.src.inode(), self.dst.inode());
         }
     }
 }

@@ -35,6 +35,7 @@ impl QueueLimits {
     ///
     /// `limits` is valid for `'a`.
     pub unsafe fn from_raw<'a>(limits: *mut bindings::queue_limits) -> &'a Self {
+        // INVARIANT: Required of the caller.
         // SAFETY: `QueueLimits` is transparent, the rest is required of the caller.
         unsafe { &*limits.cast() }
     }
@@ -123,7 +124,8 @@ impl<'a> QueueLimitsUpdate<'a> {
     }
 
     /// Sets what comes of the wishes of the driver and of the administrator. What does not fit in
-    /// 32 bits means no limit.
+    /// 32 bits means no limit. As with other limits, what the driver asked for is overwritten: one
+    /// that changes the block size sets its limits for copying again.
     pub fn set_copy(&mut self, hw: Sectors, max: Sectors, segment: Sectors) {
         let raw = |sectors: Sectors| u32::try_from(sectors.get()).unwrap_or(u32::MAX);
         self.0.max_hw_copy_sectors = raw(hw);

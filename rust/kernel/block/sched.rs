@@ -4,8 +4,56 @@
 
 use crate::{
     bindings,
-    task::Task, //
+    prelude::*,
+    task::Task,
+    time::msecs_to_jiffies,
+    types::Opaque, //
 };
+
+/// Something that a task waits for, as it waits for I/O: accounted as such, and however long it
+/// takes without being taken for a hung task.
+///
+/// Each [`IoCompletion::complete`] lets one [`IoCompletion::wait`] return, now or later.
+#[pin_data]
+pub struct IoCompletion {
+    #[pin]
+    raw: Opaque<bindings::completion>,
+}
+
+// SAFETY: A completion is made to be used by several tasks at once.
+unsafe impl Send for IoCompletion {}
+// SAFETY: As above.
+unsafe impl Sync for IoCompletion {}
+
+impl IoCompletion {
+    /// Less than the time after which a sleeping task is reported as hung.
+    const PATIENCE_MS: u32 = 5000;
+
+    /// Makes one that was not completed.
+    pub fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            // SAFETY: `slot` is valid for writes.
+            raw <- Opaque::ffi_init(|slot| unsafe { bindings::init_completion(slot) }),
+        })
+    }
+
+    /// Lets one waiter go on.
+    ///
+    /// Context: any. Does not sleep.
+    pub fn complete(&self) {
+        // SAFETY: The completion was initialized by `new`.
+        unsafe { bindings::complete(self.raw.get()) };
+    }
+
+    /// Waits for a completion.
+    ///
+    /// Context: task; sleeps.
+    pub fn wait(&self) {
+        let patience = msecs_to_jiffies(Self::PATIENCE_MS);
+        // SAFETY: The completion was initialized by `new`.
+        while unsafe { bindings::wait_for_completion_io_timeout(self.raw.get(), patience) } == 0 {}
+    }
+}
 
 /// Whether the current task is being killed and should return soon.
 ///

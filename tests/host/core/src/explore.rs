@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Explores the state machine of a chunk in full: every order in which two bios can be submitted,
+//! Explores the state machine of a chunk in full: every order in which its bios can be submitted,
 //! arrive, fail on the way, be completed by a driver that ignores copies, be dispatched, refused and
 //! completed, with the submitter leaving at any moment.
 //!
 //! In every one of them each submitted bio must be ended exactly once, the verdict delivered exactly
 //! once and after everything else, and it must be a success if and only if the command succeeded.
 
-use crate::protocol::{Chunk, Half, Last, Park};
+use crate::protocol::{BioList, Chunk, Last, Park, CARRIER};
 
 /// The error of a bio that failed on its way.
 const BROKEN: u8 = 1;
 /// The error of a command that the device failed.
 const MEDIUM: u8 = 2;
-/// The error of a pair that no command can span.
+/// The error of parts that no command can span.
 const REFUSED: u8 = 3;
 /// The error of a copy that nobody executed.
 const EARLY: u8 = 4;
+
+impl BioList<usize> for Vec<usize> {
+    fn push(&mut self, bio: usize) {
+        Vec::push(self, bio);
+    }
+}
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Bio {
@@ -33,41 +39,32 @@ enum Bio {
 /// What may happen next.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    Submit(Half),
+    Submit(usize),
     Leave,
-    Arrive(Half),
+    Arrive(usize),
     /// It fails in some layer, before it arrives.
-    Fails(Half),
+    Fails(usize),
     /// A driver that knows nothing of copies completes it.
-    Ignored(Half),
+    Ignored(usize),
     Completes(Option<u8>),
 }
 
 struct World {
-    chunk: Chunk<Half, u8>,
-    bios: [Bio; 2],
+    chunk: Chunk<usize, Vec<usize>, u8>,
+    bios: Vec<Bio>,
     next: usize,
     submitter: bool,
-    /// Whether the pair can be copied by one command.
+    /// Whether one command can span the parts.
     pairs: bool,
     succeeded: bool,
     delivered: bool,
 }
 
-fn index(half: Half) -> usize {
-    match half {
-        Half::Src => 0,
-        Half::Dst => 1,
-    }
-}
-
-const ORDER: [Half; 2] = [Half::Src, Half::Dst];
-
 impl World {
-    fn new(pairs: bool) -> Self {
+    fn new(parts: usize, pairs: bool) -> Self {
         Self {
-            chunk: Chunk::new(),
-            bios: [Bio::Unborn; 2],
+            chunk: Chunk::new(parts),
+            bios: vec![Bio::Unborn; parts],
             next: 0,
             submitter: true,
             pairs,
@@ -79,20 +76,25 @@ impl World {
     fn events(&self) -> Vec<Event> {
         let mut events = Vec::new();
         if self.submitter {
-            match ORDER.get(self.next) {
-                Some(half) => events.push(Event::Submit(*half)),
-                None => events.push(Event::Leave),
+            // The carrier is submitted after the sources.
+            if self.next < self.bios.len() {
+                events.push(Event::Submit((self.next + 1) % self.bios.len()));
+            } else {
+                events.push(Event::Leave);
             }
         }
-        for half in ORDER {
-            match self.bios[index(half)] {
+        for (part, bio) in self.bios.iter().enumerate() {
+            match bio {
                 Bio::Travels => events.extend([
-                    Event::Arrive(half),
-                    Event::Fails(half),
-                    Event::Ignored(half),
+                    Event::Arrive(part),
+                    Event::Fails(part),
+                    Event::Ignored(part),
                 ]),
                 Bio::Dispatched => {
-                    events.extend([Event::Completes(None), Event::Completes(Some(MEDIUM))]);
+                    events.extend([
+                        Event::Completes(None),
+                        Event::Completes(Some(MEDIUM)),
+                    ]);
                 }
                 Bio::Unborn | Bio::Parked | Bio::Ended => {}
             }
@@ -101,81 +103,94 @@ impl World {
     }
 
     /// The block layer ends a bio, whoever asked for it.
-    fn end(&mut self, half: Half, error: Option<u8>) {
-        let bio = &mut self.bios[index(half)];
-        assert!(!matches!(bio, Bio::Ended | Bio::Unborn), "{half:?} ended as {bio:?}");
-        assert!(!self.delivered, "{half:?} ended after the verdict");
+    fn end(&mut self, part: usize, error: Option<u8>) {
+        let bio = &mut self.bios[part];
+        assert!(
+            !matches!(bio, Bio::Ended | Bio::Unborn),
+            "{part} ended as {bio:?}"
+        );
+        assert!(!self.delivered, "{part} ended after the verdict");
         *bio = Bio::Ended;
-        let (parked, last) = self.chunk.ended(half, error, EARLY);
+        let (parked, last) = self.chunk.ended(part, error, EARLY);
         let error = self.chunk.error();
-        if let Some(parked) = parked {
+        if !parked.is_empty() {
             assert_eq!(last, Last::No);
-            assert_eq!(self.bios[index(parked)], Bio::Parked);
+        }
+        for parked in parked {
+            assert_eq!(self.bios[parked], Bio::Parked);
             self.end(parked, error);
-        } else {
-            self.last(last);
+        }
+        if last == Last::Yes {
+            self.deliver();
         }
     }
 
-    fn last(&mut self, last: Last) {
-        if last == Last::No {
-            return;
-        }
+    fn deliver(&mut self) {
         assert!(!self.delivered, "delivered twice");
         assert!(!self.submitter, "delivered under the submitter");
-        assert!(self.bios.iter().all(|bio| matches!(bio, Bio::Ended | Bio::Unborn)));
-        assert_eq!(self.chunk.error().is_none(), self.succeeded, "wrong verdict");
+        assert!(self
+            .bios
+            .iter()
+            .all(|bio| matches!(bio, Bio::Ended | Bio::Unborn)));
+        assert_eq!(
+            self.chunk.error().is_none(),
+            self.succeeded,
+            "wrong verdict"
+        );
         self.delivered = true;
     }
 
     fn step(&mut self, event: Event) {
         match event {
-            Event::Submit(half) => {
+            Event::Submit(part) => {
                 if self.chunk.submit() {
-                    self.bios[index(half)] = Bio::Travels;
+                    self.bios[part] = Bio::Travels;
                     self.next += 1;
                 } else {
-                    self.next = ORDER.len();
+                    self.next = self.bios.len();
                 }
             }
             Event::Leave => {
                 self.submitter = false;
-                let last = self.chunk.leave();
-                self.last(last);
+                if self.chunk.leave() == Last::Yes {
+                    self.deliver();
+                }
             }
-            Event::Arrive(half) => self.arrive(half),
-            Event::Fails(half) => self.end(half, Some(BROKEN)),
-            Event::Ignored(half) => self.end(half, None),
+            Event::Arrive(part) => self.arrive(part),
+            Event::Fails(part) => self.end(part, Some(BROKEN)),
+            Event::Ignored(part) => self.end(part, None),
             Event::Completes(error) => {
                 self.succeeded = error.is_none();
-                self.end(Half::Dst, error);
+                self.end(CARRIER, error);
             }
         }
     }
 
-    fn arrive(&mut self, half: Half) {
-        match self.chunk.park(half, half) {
-            Park::Held => self.bios[index(half)] = Bio::Parked,
+    fn arrive(&mut self, part: usize) {
+        match self.chunk.park(part, part) {
+            Park::Held => self.bios[part] = Bio::Parked,
             Park::Pass(_) => panic!("passed before it was dispatched"),
-            Park::Refused(half) => {
+            Park::Refused(part) => {
                 let error = self.chunk.error();
                 assert!(error.is_some(), "refused without an error");
-                self.end(half, error);
+                self.end(part, error);
             }
-            Park::Dispatch(dst) => {
-                assert_eq!(dst, Half::Dst);
-                self.bios = [Bio::Parked, Bio::Parked];
+            Park::Dispatch(carrier) => {
+                assert_eq!(carrier, CARRIER);
+                self.bios.fill(Bio::Parked);
                 if self.pairs {
-                    assert_eq!(self.chunk.parked(Half::Src), Some(&Half::Src));
-                    self.bios[index(dst)] = Bio::Dispatched;
-                    let Park::Pass(_) = self.chunk.park(dst, dst) else {
+                    assert!(self.chunk.is_dispatched());
+                    self.bios[carrier] = Bio::Dispatched;
+                    let Park::Pass(_) = self.chunk.park(carrier, carrier) else {
                         panic!("the dispatched bio does not pass");
                     };
                 } else {
-                    let src = self.chunk.refuse(REFUSED);
-                    assert_eq!(src, Some(Half::Src));
-                    self.end(Half::Src, Some(REFUSED));
-                    self.end(dst, Some(REFUSED));
+                    let others = self.chunk.refuse(REFUSED);
+                    assert_eq!(others.len(), self.bios.len() - 1);
+                    for other in others {
+                        self.end(other, Some(REFUSED));
+                    }
+                    self.end(carrier, Some(REFUSED));
                 }
             }
         }
@@ -183,8 +198,8 @@ impl World {
 }
 
 /// Runs every sequence of events from the beginning; returns how many there are.
-fn explore(pairs: bool, path: &mut Vec<usize>) -> usize {
-    let mut world = World::new(pairs);
+fn explore(parts: usize, pairs: bool, path: &mut Vec<usize>) -> usize {
+    let mut world = World::new(parts, pairs);
     for choice in path.iter() {
         let event = world.events()[*choice];
         world.step(event);
@@ -197,7 +212,7 @@ fn explore(pairs: bool, path: &mut Vec<usize>) -> usize {
     let mut runs = 0;
     for choice in 0..choices {
         path.push(choice);
-        runs += explore(pairs, path);
+        runs += explore(parts, pairs, path);
         path.pop();
     }
     runs
@@ -205,8 +220,10 @@ fn explore(pairs: bool, path: &mut Vec<usize>) -> usize {
 
 #[test]
 fn every_order_ends_every_bio_once() {
-    for pairs in [true, false] {
-        let runs = explore(pairs, &mut Vec::new());
-        assert!(runs > 20, "only {runs} runs");
+    for parts in [2, 3] {
+        for pairs in [true, false] {
+            let runs = explore(parts, pairs, &mut Vec::new());
+            assert!(runs > 20, "only {runs} runs");
+        }
     }
 }

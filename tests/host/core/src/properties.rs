@@ -4,7 +4,7 @@
 
 use crate::{
     limits::{parse_max_bytes, Wish},
-    plan::Plan,
+    plan::{Limits, Plan},
     progress::Progress,
     range::Range,
 };
@@ -17,6 +17,97 @@ fn range(start: u64, len: u64) -> Option<Range> {
 
 fn sectors_of(range: Range) -> std::ops::Range<u64> {
     range.start().get()..range.start().get() + range.len().get()
+}
+
+/// Lengths of ranges, in blocks.
+fn lengths() -> impl Strategy<Value = Vec<u64>> {
+    prop::collection::vec(1_u64..12, 1..10)
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    (1_u64..20, 0_u64..5, 1_usize..5, 1_usize..4).prop_map(|(max, segment, src, dst)| Limits {
+        max: Sectors::new(max),
+        segment: Sectors::new(segment),
+        src_segments: src,
+        dst_segments: dst,
+    })
+}
+
+fn scaled(limits: Limits, block: u64) -> Limits {
+    Limits {
+        max: Sectors::new(limits.max.get() * block),
+        segment: Sectors::new(limits.segment.get() * block),
+        ..limits
+    }
+}
+
+/// A source of such lengths, with gaps, and a destination of as many sectors cut elsewhere.
+fn lists(src: &[u64], cuts: &[u64], block: u64) -> (Vec<Range>, Vec<Range>) {
+    let place = |base: u64, lengths: &[u64]| {
+        let mut at = base;
+        let mut list = Vec::new();
+        for len in lengths {
+            list.push(range(at * block, len * block).expect("a small range"));
+            at += len + 3;
+        }
+        list
+    };
+    let mut left: u64 = src.iter().sum();
+    let mut dst = Vec::new();
+    for cut in cuts {
+        dst.push(left.min(*cut));
+        left -= left.min(*cut);
+    }
+    dst.push(left);
+    dst.retain(|len| *len > 0);
+    (place(0, src), place(10_000, &dst))
+}
+
+/// Whether one command can take this.
+fn fits(src: &[Range], dst: &[Range], limits: &Limits) -> bool {
+    let sum = |list: &[Range]| list.iter().map(|piece| piece.len().get()).sum::<u64>();
+    let segments: u64 = match limits.segment.get() {
+        0 => src.len() as u64,
+        most => src.iter().map(|piece| piece.len().get().div_ceil(most)).sum(),
+    };
+    sum(src) == sum(dst)
+        && sum(src) <= limits.max.get()
+        && segments <= limits.src_segments as u64
+        && dst.len() <= limits.dst_segments
+}
+
+/// The pieces of a list from sector `from` to sector `to` of the copy.
+fn part(list: &[Range], from: u64, to: u64) -> Vec<Range> {
+    let mut at = 0;
+    let mut part = Vec::new();
+    for piece in list {
+        let (start, end) = (from.max(at), to.min(at + piece.len().get()));
+        if start < end {
+            part.extend(range(piece.start().get() + start - at, end - start));
+        }
+        at += piece.len().get();
+    }
+    part
+}
+
+/// The fewest commands that can copy all of it, tried in full.
+fn fewest(src: &[Range], dst: &[Range], limits: &Limits) -> usize {
+    let total: u64 = src.iter().map(|piece| piece.len().get()).sum();
+    let mut best = vec![usize::MAX; total as usize + 1];
+    best[0] = 0;
+    for from in 0..total {
+        let so_far = best[from as usize];
+        if so_far == usize::MAX {
+            continue;
+        }
+        for to in from + 1..=total.min(from + limits.max.get()) {
+            if fits(&part(src, from, to), &part(dst, from, to), limits) {
+                let here = &mut best[to as usize];
+                *here = (*here).min(so_far + 1);
+            }
+        }
+    }
+    best[total as usize]
 }
 
 fn block() -> impl Strategy<Value = u64> {
@@ -32,31 +123,41 @@ proptest! {
     }
 
     #[test]
-    fn a_plan_copies_every_sector_once(
-        src in 0_u64..1000, dst in 0_u64..1000, len in 1_u64..2000, max in 1_u64..300,
+    fn a_plan_copies_every_sector_once_in_order(
+        src in lengths(), cuts in lengths(), limits in limits(), block in block(),
     ) {
-        let (from, to) = range(src, len).zip(range(dst, len)).expect("small ranges");
-        let pieces: Vec<_> = Plan::new(from, to, Sectors::new(max)).expect("a plan").collect();
-        let read: Vec<u64> = pieces.iter().flat_map(|piece| sectors_of(piece.src)).collect();
-        let written: Vec<u64> = pieces.iter().flat_map(|piece| sectors_of(piece.dst)).collect();
-        prop_assert!(read.iter().copied().eq(src..src + len));
-        prop_assert!(written.iter().copied().eq(dst..dst + len));
-        prop_assert!(pieces.iter().all(|piece| piece.src.len().get() <= max));
-        // No plan has fewer.
-        prop_assert_eq!(pieces.len() as u64, len.div_ceil(max));
+        let (src, dst) = lists(&src, &cuts, block);
+        let limits = scaled(limits, block);
+        let mut plan = Plan::new(&src[..], &dst[..]);
+        let (mut read, mut written) = (Vec::new(), Vec::new());
+        while let Some(chunk) = plan.peek(&limits) {
+            prop_assert_eq!(chunk.offset.get(), read.len() as u64);
+            let from: Vec<Range> = plan.sources(&chunk).collect();
+            let to: Vec<Range> = plan.destinations(&chunk).collect();
+            prop_assert!(fits(&from, &to, &limits), "{:?}", chunk);
+            for piece in from.iter().chain(&to) {
+                prop_assert!(piece.is_aligned(Sectors::new(block)));
+            }
+            read.extend(from.into_iter().flat_map(sectors_of));
+            written.extend(to.into_iter().flat_map(sectors_of));
+            prop_assert_eq!(read.len(), written.len());
+            plan.advance(chunk.len);
+        }
+        let all = |list: &[Range]| list.iter().copied().flat_map(sectors_of).collect::<Vec<u64>>();
+        prop_assert_eq!(read, all(&src));
+        prop_assert_eq!(written, all(&dst));
     }
 
     #[test]
-    fn an_aligned_plan_stays_aligned(
-        block in block(), src in 0_u64..100, dst in 0_u64..100, len in 1_u64..100, max in 1_u64..20,
-    ) {
-        let (from, to) = range(src * block, len * block)
-            .zip(range(dst * block, len * block))
-            .expect("small ranges");
-        for piece in Plan::new(from, to, Sectors::new(max * block)).expect("a plan") {
-            prop_assert!(piece.src.is_aligned(Sectors::new(block)));
-            prop_assert!(piece.dst.is_aligned(Sectors::new(block)));
+    fn no_plan_has_fewer_chunks(src in lengths(), cuts in lengths(), limits in limits()) {
+        let (src, dst) = lists(&src, &cuts, 1);
+        let mut plan = Plan::new(&src[..], &dst[..]);
+        let mut chunks = 0;
+        while let Some(chunk) = plan.peek(&limits) {
+            plan.advance(chunk.len);
+            chunks += 1;
         }
+        prop_assert_eq!(chunks, fewest(&src, &dst, &limits));
     }
 
     #[test]
@@ -110,7 +211,7 @@ proptest! {
         let mut order: Vec<usize> = (0..verdicts.len()).collect();
         order.rotate_left(seed.index(verdicts.len()));
         for chunk in order {
-            progress.end(Sectors::new(chunk as u64), verdicts[chunk]);
+            let _ = progress.end(Sectors::new(chunk as u64), verdicts[chunk]);
         }
         let gap = verdicts.iter().position(Option::is_some);
         let expected = gap.unwrap_or(verdicts.len()) as u64;

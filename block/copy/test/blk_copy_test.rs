@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Calls the copy engine as kernel code does, for tests and as an example.
+//!
+//! Writing a line to `blk_copy_test/copy` in debugfs runs a copy, and reading that file tells how the
+//! last one ended:
+//!
+//! ```text
+//! # echo "offload /dev/nullb0 /dev/nullb0 0+8,64+8 1024+16" > /sys/kernel/debug/blk_copy_test/copy
+//! # cat /sys/kernel/debug/blk_copy_test/copy
+//! copied=16 error=0
+//! ```
+//!
+//! The lists are ranges of sectors, as `start+length`. Writing fails only if the line makes no sense;
+//! an error of the copy is in what is read.
+
+use kernel::{
+    block::{
+        bdev::OpenDevice,
+        copy::{
+            self,
+            CopyRange,
+            Outcome, //
+        },
+        units::{
+            Sector,
+            Sectors, //
+        }, //
+    },
+    debugfs::{
+        Dir,
+        File, //
+    },
+    fmt,
+    new_mutex,
+    prelude::*,
+    str::CString,
+    sync::Mutex,
+    uaccess::UserSliceReader, //
+};
+
+module! {
+    type: CopyTest,
+    name: "blk_copy_test",
+    authors: ["The copy offload project"],
+    description: "Test of copy offload",
+    license: "GPL",
+}
+
+/// How the last copy ended.
+type Last = Mutex<Option<Outcome>>;
+
+#[pin_data]
+struct CopyTest {
+    _dir: Dir,
+    #[pin]
+    _copy: File<Last>,
+}
+
+impl kernel::InPlaceModule for CopyTest {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        let dir = Dir::new(c"blk_copy_test");
+        try_pin_init!(Self {
+            _copy <- dir.read_write_callback_file(c"copy", new_mutex!(None), &show, &store),
+            _dir: dir,
+        })
+    }
+}
+
+fn show(last: &Last, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match &*last.lock() {
+        Some(Outcome { copied, result }) => {
+            let error = result.map_or_else(Error::to_errno, |()| 0);
+            writeln!(f, "copied={} error={}", copied.get(), error)
+        }
+        None => writeln!(f, "nothing was copied so far"),
+    }
+}
+
+fn store(last: &Last, reader: &mut UserSliceReader) -> Result {
+    let mut line = KVec::from_elem(0, reader.len(), GFP_KERNEL)?;
+    reader.read_slice(&mut line)?;
+    let line = core::str::from_utf8(&line).map_err(|_| EINVAL)?;
+    let outcome = run(line)?;
+    *last.lock() = Some(outcome);
+    Ok(())
+}
+
+/// Runs a line: what to do, two devices, two lists of ranges.
+fn run(line: &str) -> Result<Outcome> {
+    let mut words = line.split_ascii_whitespace();
+    let mut word = || words.next().ok_or(EINVAL);
+    let what = word()?;
+    let src = open(word()?, false)?;
+    let dst = open(word()?, true)?;
+    let from = ranges(word()?)?;
+    let to = ranges(word()?)?;
+    match what {
+        "offload" => Ok(copy::offload((src.bdev(), &from), (dst.bdev(), &to))),
+        _ => Err(EINVAL),
+    }
+}
+
+fn open(path: &str, write: bool) -> Result<OpenDevice> {
+    OpenDevice::open(&CString::try_from_fmt(fmt!("{path}"))?, write)
+}
+
+/// `start+length,start+length,…`, or `-` for none.
+fn ranges(list: &str) -> Result<KVec<CopyRange>> {
+    let mut ranges = KVec::new();
+    for range in list.split(',').filter(|range| *range != "-") {
+        let (start, len) = range.split_once('+').ok_or(EINVAL)?;
+        let number = |text: &str| text.parse::<u64>().map_err(|_| EINVAL);
+        let range = CopyRange::new(Sector::new(number(start)?), Sectors::new(number(len)?));
+        ranges.push(range, GFP_KERNEL)?;
+    }
+    Ok(ranges)
+}
