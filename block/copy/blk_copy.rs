@@ -2,22 +2,24 @@
 
 //! The copy engine of the block layer.
 //!
-//! Data is copied inside a device instead of through memory, with two kinds of bios, which meet again
-//! at the bottom of the stack. What happens to a copy, from top to bottom:
+//! Data is copied inside a device instead of through memory, with two kinds of bios, which meet
+//! again at the bottom of the stack. What happens to a copy, from top to bottom:
 //!
-//! | module | what it does |
-//! |---|---|
-//! | [`ffi`] | what C calls |
-//! | [`file`](mod@file) | `copy_file_range(2)`: page cache, locks, the generic way as a last resort |
-//! | [`offload`] | checks a copy, sends its chunks, waits |
-//! | [`context`] | one chunk: its bios, how they are parked, paired and ended |
-//! | [`memory`] | memory for chunks, with a reserve |
-//! | [`trace`] | tracepoints |
-//! | [`protocol`], [`plan`], [`progress`], [`limits`], [`range`](mod@range), [`verdict`] | the pure core: plain values, no FFI, no locks; tested on the host and by KUnit |
+//! - [`ffi`]: what C calls.
+//! - [`file`](mod@file): `copy_file_range(2)`: page cache, locks, the generic way as a last resort.
+//! - [`offload`]: checks a copy, sends its chunks, waits.
+//! - [`context`]: one chunk with its bios, how they are submitted and ended.
+//! - [`bottom`]: where they are parked and paired, and what the driver sees of them.
+//! - [`memory`]: memory for chunks, with a reserve.
+//! - [`trace`]: tracepoints.
+//! - [`protocol`], [`plan`], [`progress`], [`limits`], [`range`](mod@range), [`verdict`]: the pure
+//!   core, plain values, no FFI, no locks; tested on the host and by KUnit.
 //!
 //! C header: [`include/linux/blk-copy.h`](srctree/include/linux/blk-copy.h).
-//! Documentation: [`Documentation/block/copy-offload.rst`](srctree/Documentation/block/copy-offload.rst).
+//! Documentation:
+//! [`Documentation/block/copy-offload.rst`](srctree/Documentation/block/copy-offload.rst).
 
+mod bottom;
 mod context;
 mod ffi;
 mod file;

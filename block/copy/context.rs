@@ -4,8 +4,8 @@
 //!
 //! # Who owns what
 //!
-//! - The context is allocated by [`Memory::for_chunk`] and freed by whoever [`protocol::Chunk`] names
-//!   the last user. All others leave by dropping the lock, their last access to the context.
+//! - The context is allocated by [`Memory::for_chunk`] and freed by whoever [`protocol::Chunk`]
+//!   names the last user. All others leave by dropping the lock, their last access to the context.
 //! - The bios inside belong to whom they were submitted to, until [`part_end_io`] is called for
 //!   them. A stacking driver submits clones of them; a clone points to the same [`Part`], which is
 //!   how the context is found at the bottom of the stack.
@@ -19,12 +19,12 @@
 //!
 //! # Why nothing is submitted twice, and nothing hangs
 //!
-//! [`intercept`] runs once per bio and level, after the level was entered in full: checks,
-//! throttling, accounting, tracing and injected errors see every bio exactly once. All bios are in
-//! memory before the first one is submitted, so a parked bio never waits for an allocation; and
-//! while they travel they carry `REQ_NOWAIT`, so that a stacking driver that would make one of them
-//! wait fails it instead, and the others are ended. What is parked therefore waits for the progress
-//! of its siblings alone.
+//! [`intercept`](super::bottom::intercept) runs once per bio and level, after the level was entered
+//! in full: checks, throttling, accounting, tracing and injected errors see every bio exactly once.
+//! All bios are in memory before the first one is submitted, so a parked bio never waits for an
+//! allocation; and while they travel they carry `REQ_NOWAIT`, so that a stacking driver that would
+//! make one of them wait fails it instead, and the others are ended. What is parked therefore waits
+//! for the progress of its siblings alone.
 
 use super::{
     memory::Memory,
@@ -37,7 +37,6 @@ use super::{
     protocol::{
         self,
         Last,
-        Park,
         CARRIER, //
     },
     range::Range,
@@ -78,7 +77,7 @@ use kernel::{
     sync::SpinLockIrq, //
 };
 
-type State = protocol::Chunk<OwnedBio, BioList, Verdict<Status>>;
+pub(super) type State = protocol::Chunk<OwnedBio, BioList, Verdict<Status>>;
 
 impl protocol::BioList<OwnedBio> for BioList {
     fn push(&mut self, bio: OwnedBio) {
@@ -87,7 +86,7 @@ impl protocol::BioList<OwnedBio> for BioList {
 }
 
 /// What a copy that no driver has looked at comes to.
-const IGNORED: Verdict<Status> = Verdict::Fallback(Reason::NotSupported);
+pub(super) const IGNORED: Verdict<Status> = Verdict::Fallback(Reason::NotSupported);
 
 /// Sorts the status that a bio ended with.
 fn verdict_of(status: Status) -> Verdict<Status> {
@@ -99,7 +98,7 @@ fn verdict_of(status: Status) -> Verdict<Status> {
 }
 
 /// The status that the other parts of a chunk end with.
-fn status_of(verdict: Verdict<Status>) -> Status {
+pub(super) fn status_of(verdict: Verdict<Status>) -> Status {
     match verdict {
         Verdict::Fallback(Reason::Busy) => Status::AGAIN,
         Verdict::Fallback(Reason::NotSupported | Reason::Domain) => Status::NOTSUPP,
@@ -109,11 +108,11 @@ fn status_of(verdict: Verdict<Status>) -> Status {
 
 /// Where a bio came to lie at the bottom of the stack.
 #[derive(Clone, Copy)]
-struct Place {
-    range: Range,
-    queue: usize,
+pub(super) struct Place {
+    pub(super) range: Range,
+    pub(super) queue: usize,
     /// Null where nothing can be copied.
-    domain: usize,
+    pub(super) domain: usize,
 }
 
 /// A bio of a context. A pointer to it is what the bio and all its clones carry.
@@ -123,7 +122,7 @@ pub(crate) struct Part {
     index: usize,
     context: NonNull<Context>,
     /// Written when the bio is parked, and read after that, under the lock of the context.
-    place: UnsafeCell<Option<Place>>,
+    pub(super) place: UnsafeCell<Option<Place>>,
 }
 
 /// One chunk. Its [`Part`]s follow it in memory: the destination, which carries the command, then
@@ -131,11 +130,11 @@ pub(crate) struct Part {
 #[repr(C)]
 pub(crate) struct Context {
     state: SpinLockIrq<State>,
-    memory: Memory,
+    pub(super) memory: Memory,
     offset: Sectors,
-    /// What is written, as the caller sees the device. The device that the bio has in the end may be
-    /// another one.
-    dst: Range,
+    /// What is written, as the caller sees the device. The device that the bio has in the end may
+    /// be another one.
+    pub(super) dst: Range,
     dst_dev: Dev,
     /// Outlives the context: the call waits for its chunks.
     call: NonNull<Call>,
@@ -156,7 +155,7 @@ impl Context {
 /// # Safety
 ///
 /// The context has so many parts, in memory.
-unsafe fn part(context: NonNull<Context>, index: usize) -> NonNull<Part> {
+pub(super) unsafe fn part(context: NonNull<Context>, index: usize) -> NonNull<Part> {
     // SAFETY: The parts follow the context, in the same allocation.
     unsafe {
         let first = addr_of_mut!((*context.as_ptr()).parts).cast::<Part>();
@@ -170,7 +169,7 @@ unsafe fn part(context: NonNull<Context>, index: usize) -> NonNull<Part> {
 ///
 /// The caller owns a bio of the context, or a clone of one, or is its submitter, until it drops the
 /// lock for the last time.
-unsafe fn state<'a>(context: NonNull<Context>) -> &'a SpinLockIrq<State> {
+pub(super) unsafe fn state<'a>(context: NonNull<Context>) -> &'a SpinLockIrq<State> {
     // SAFETY: Required of the caller. Only the state is borrowed, because the bios beside it are
     // written by their owners.
     unsafe { &(*context.as_ptr()).state }
@@ -179,7 +178,7 @@ unsafe fn state<'a>(context: NonNull<Context>) -> &'a SpinLockIrq<State> {
 /// Which part a bio is, or the one that it is a clone of is, and of which context.
 ///
 /// The context is there while the bio is: until the bio's last owner has ended it.
-fn locate(bio: &Bio) -> Option<(usize, NonNull<Context>)> {
+pub(super) fn locate(bio: &Bio) -> Option<(usize, NonNull<Context>)> {
     let part = bio.copy_half()?.cast::<Part>().as_ptr();
     // SAFETY: Only `submit` makes bios with a part, and points them at one of its context, which is
     // freed after all of its bios, and so all their clones, have ended. These fields are constant.
@@ -263,178 +262,6 @@ pub(crate) unsafe fn submit<L: Ranges + ?Sized>(
         // SAFETY: This was the last user.
         unsafe { finish(context) };
     }
-}
-
-/// A bio of a copy has passed the checks of one level of the stack. Returns the bio that is to be
-/// issued now, or nothing while other parts are still on their way.
-///
-/// Context: task; does not sleep.
-pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
-    if bio.bdev().has_submit_bio() {
-        // A stacking driver: it passes the bio, or a clone, on to where we look again.
-        return Some(bio);
-    }
-    let Some((index, context)) = locate(&bio) else {
-        // Not one of ours. There is no context to pair it by.
-        bio.end(Some(Status::NOTSUPP));
-        return None;
-    };
-    let dev = bio.bdev().disk_dev();
-    let place = Range::new(bio.start(), bio.len()).map(|range| Place {
-        range,
-        queue: bio.bdev().queue_id(),
-        domain: bio
-            .bdev()
-            .copy_domain()
-            .map_or(0, |domain| domain.addr().get()),
-    });
-
-    // SAFETY: The caller gave us the bio, which from here on is ours or the machine's.
-    let mut state = unsafe { state(context) }.lock();
-    match state.park(index, bio) {
-        Park::Pass(bio) => Some(bio),
-        Park::Refused(bio) => {
-            let status = status_of(state.error().unwrap_or(IGNORED));
-            drop(state);
-            bio.end(Some(status));
-            None
-        }
-        Park::Held => {
-            // SAFETY: The lock is held, and the part exists.
-            unsafe { *(*part(context, index).as_ptr()).place.get() = place };
-            trace::park(dev, place.map(|place| place.range), index == CARRIER);
-            None
-        }
-        Park::Dispatch(mut carrier) => {
-            trace::park(dev, place.map(|place| place.range), index == CARRIER);
-            // SAFETY: As above.
-            let fits = unsafe {
-                *(*part(context, index).as_ptr()).place.get() = place;
-                pair(context)
-            };
-            match fits {
-                Ok(()) => {
-                    drop(state);
-                    trace::dispatch(&carrier, source(&carrier, 0));
-                    carrier.allow_wait();
-                    Some(carrier)
-                }
-                Err(verdict) => {
-                    let others = state.refuse(verdict);
-                    drop(state);
-                    // The context lives until the last of them has ended.
-                    others.end(Some(status_of(verdict)));
-                    carrier.end(Some(status_of(verdict)));
-                    None
-                }
-            }
-        }
-    }
-}
-
-/// Whether one command can copy from where the sources came to lie to where the destination did.
-///
-/// Looks at one chunk. What two mappings of one disk that overlap by more than a chunk do to each
-/// other is not seen here; so far no stacking driver lets a copy through.
-///
-/// # Safety
-///
-/// The lock of the context is held.
-unsafe fn pair(context: NonNull<Context>) -> Result<(), Verdict<Status>> {
-    // SAFETY: The lock is held, and these fields are constant; the context has so many parts.
-    let (parts, len, place) = unsafe {
-        let raw = context.as_ptr();
-        let place = move |index| *(*part(context, index).as_ptr()).place.get();
-        ((*raw).memory.parts(), (*raw).dst.len(), place)
-    };
-    let to = place(CARRIER).ok_or(IGNORED)?;
-    if to.domain == 0 {
-        return Err(Verdict::Fallback(Reason::Domain));
-    }
-    let mut sum = Sectors::ZERO;
-    for index in CARRIER + 1..parts {
-        let from = place(index).ok_or(IGNORED)?;
-        // No driver has several queues in one domain yet; a source's queue that is not the
-        // destination's would have to be kept alive until the command has ended.
-        if from.domain != to.domain || from.queue != to.queue {
-            return Err(Verdict::Fallback(Reason::Domain));
-        }
-        if from.range.overlaps(to.range) {
-            // Two mappings that only meet at the bottom.
-            return Err(Verdict::Failed(Status::INVAL));
-        }
-        sum = sum.checked_add(from.range.len()).ok_or(IGNORED)?;
-    }
-    if sum == len && to.range.len() == len {
-        Ok(())
-    } else {
-        // Somebody cut one of them.
-        Err(IGNORED)
-    }
-}
-
-/// Looks at the sources of a command that was dispatched, on the whole disk, in their order. [`None`]
-/// if `carrier` is no such command.
-fn with_sources<R>(
-    carrier: &Bio,
-    f: impl FnOnce(&mut dyn Iterator<Item = Range>) -> R,
-) -> Option<R> {
-    let (_, context) = locate(carrier)?;
-    // SAFETY: The owner of the bio has it for as long as the reference lives.
-    let state = unsafe { state(context) }.lock();
-    if !state.is_dispatched() {
-        return None;
-    }
-    // SAFETY: The lock is held, and the context has so many parts.
-    let place = |index| unsafe { *(*part(context, index).as_ptr()).place.get() };
-    // SAFETY: This field is constant.
-    let parts = unsafe { (*context.as_ptr()).memory.parts() };
-    let mut sources = (CARRIER + 1..parts)
-        .filter_map(place)
-        .map(|place| place.range);
-    Some(f(&mut sources))
-}
-
-/// The number of ranges that a command reads, none longer than the device's limit for one.
-///
-/// Context: any. Does not sleep.
-pub(crate) fn source_count(carrier: &Bio) -> u64 {
-    let max = carrier.bdev().limits().max_copy_segment();
-    with_sources(carrier, |sources| {
-        sources.map(|range| range.segments(max)).sum()
-    })
-    .unwrap_or(0)
-}
-
-/// One of these ranges. [`None`] if there is none of that index.
-///
-/// Context: any. Does not sleep.
-pub(crate) fn source(carrier: &Bio, mut index: u64) -> Option<Range> {
-    let max = carrier.bdev().limits().max_copy_segment();
-    with_sources(carrier, |sources| {
-        for range in sources {
-            let count = range.segments(max);
-            if index < count {
-                return range.segment(max, index);
-            }
-            index -= count;
-        }
-        None
-    })?
-}
-
-/// Whether the limits allow a command that may have been planned before they changed. The caller
-/// holds a reference to the queue, so they do not change until the request is made.
-///
-/// Context: task; does not sleep.
-pub(crate) fn fits(carrier: &Bio) -> bool {
-    let limits = carrier.bdev().limits();
-    let block = limits.logical_block();
-    let aligned =
-        |sources: &mut dyn Iterator<Item = Range>| sources.map(|range| range.is_aligned(block)).all(|aligned| aligned);
-    carrier.len() <= limits.max_copy()
-        && source_count(carrier) <= u64::from(limits.max_copy_src_segments())
-        && with_sources(carrier, aligned).unwrap_or(false)
 }
 
 /// Ends one of the bios that [`submit`] made.

@@ -4,7 +4,7 @@
 //! at what they call, and in [`include/linux/blk-copy.h`](srctree/include/linux/blk-copy.h).
 
 use super::{
-    context,
+    bottom,
     file,
     limits::{
         parse_max_bytes,
@@ -152,7 +152,7 @@ pub(crate) unsafe extern "C" fn blk_copy_intercept(bio: *mut bindings::bio) -> *
     };
     // SAFETY: Required of the caller.
     let bio = unsafe { OwnedBio::from_raw(bio) };
-    context::intercept(bio).map_or(core::ptr::null_mut(), OwnedBio::into_raw)
+    bottom::intercept(bio).map_or(core::ptr::null_mut(), OwnedBio::into_raw)
 }
 
 /// Whether the limits still allow a copy. A bio that is none has no business here.
@@ -165,7 +165,7 @@ pub(crate) unsafe extern "C" fn blk_copy_intercept(bio: *mut bindings::bio) -> *
 #[export]
 pub(crate) unsafe extern "C" fn blk_copy_fits(bio: *mut bindings::bio) -> bool {
     // SAFETY: Required of the caller.
-    context::fits(unsafe { Bio::from_raw(bio) })
+    bottom::fits(unsafe { Bio::from_raw(bio) })
 }
 
 /// The number of source ranges of a request; 0 if it is no copy.
@@ -178,7 +178,7 @@ pub(crate) unsafe extern "C" fn blk_copy_fits(bio: *mut bindings::bio) -> bool {
 #[export]
 pub(crate) unsafe extern "C" fn blk_copy_nr_src(rq: *mut bindings::request) -> c_uint {
     // SAFETY: Required of the caller.
-    let count = unsafe { bio(rq) }.map_or(0, context::source_count);
+    let count = unsafe { bio(rq) }.map_or(0, bottom::source_count);
     c_uint::try_from(count).unwrap_or(c_uint::MAX)
 }
 
@@ -197,7 +197,7 @@ pub(crate) unsafe extern "C" fn blk_copy_src(
 ) -> bool {
     // SAFETY: Required of the caller.
     let bio = unsafe { bio(rq) };
-    let Some(source) = bio.and_then(|bio| context::source(bio, u64::from(index))) else {
+    let Some(source) = bio.and_then(|bio| bottom::source(bio, u64::from(index))) else {
         return false;
     };
     let (sector, nr_sects) = (source.start().get(), source.len().get());

@@ -30,8 +30,8 @@ use kernel::{
     prelude::*, //
 };
 
-/// Bytes copied under the locks at a time. Bounds how long buffered writers, and a second copy to the
-/// same device, have to wait for them, and how long a killed task goes on.
+/// Bytes copied under the locks at a time. Bounds how long buffered writers, and a second copy to
+/// the same device, have to wait for them, and how long a killed task goes on.
 const STEP: u64 = 8 << 20;
 
 /// Bytes that can be written from `pos` on, at least one. As with `write(2)`, limits on the size of
@@ -134,8 +134,8 @@ impl<'a> Todo<'a> {
         Some(from < to_end && to < from_end)
     }
 
-    /// Checks a copy between `O_DIRECT` files, before it changes anything. Returns whether the devices
-    /// can copy.
+    /// Checks a copy between `O_DIRECT` files, before it changes anything. Returns whether the
+    /// devices can copy.
     fn check(&mut self) -> Result<bool> {
         let block = larger_block(self.src.bdev(), self.dst.bdev());
         let block = block.to_bytes().ok_or(EINVAL)?;

@@ -98,7 +98,7 @@ mod tests {
 
     const WISH: Wish = Wish {
         hw: Sectors::new(2048),
-        user: Sectors::new(u32::MAX as u64),
+        user: Sectors::new(0xffff_ffff),
         block: Sectors::new(8),
         src_segments: 1,
         dst_segments: 1,
@@ -158,11 +158,13 @@ mod tests {
     #[test]
     fn a_chunk_fits_in_a_bio() {
         let wish = Wish {
-            hw: Sectors::new(u32::MAX as u64),
+            hw: Sectors::new(0xffff_ffff),
             ..WISH
         };
         let max = wish.effective().max;
-        assert!(max.to_bytes().is_some_and(|bytes| bytes <= u32::MAX as u64));
+        assert!(max
+            .to_bytes()
+            .is_some_and(|bytes| bytes <= u64::from(u32::MAX)));
         assert!(max.is_aligned(WISH.block));
     }
 

@@ -41,8 +41,8 @@ pub(crate) fn init() -> Result<(), AllocError> {
 ///
 /// # Invariants
 ///
-/// The memory is of [`Context::size`] for `parts`, and nobody else's. It came from [`POOL`] if there
-/// are no more than [`SMALLEST`].
+/// The memory is of [`Context::size`] for `parts`, and nobody else's. It came from [`POOL`] if
+/// there are no more than [`SMALLEST`].
 pub(crate) struct Memory {
     start: NonNull<u8>,
     parts: usize,

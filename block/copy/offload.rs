@@ -4,8 +4,8 @@
 //!
 //! The chunks of a call are sent one after the other under a plug, at most [`WINDOW`] of them at a
 //! time, so the memory in flight does not depend on the length of the copy. The first chunk that
-//! fails stops the call; what is in flight is waited for, and the result is the part copied from the
-//! start without a gap.
+//! fails stops the call; what is in flight is waited for, and the result is the part copied from
+//! the start without a gap.
 
 use super::{
     context,
@@ -66,8 +66,8 @@ impl Call {
         })
     }
 
-    /// The chunk at `offset` is over. Who waits may be gone when this has dropped the lock, so it is
-    /// woken before.
+    /// The chunk at `offset` is over. Who waits may be gone when this has dropped the lock, so it
+    /// is woken before.
     ///
     /// Context: any. Does not sleep.
     pub(crate) fn chunk_over(&self, offset: Sectors, verdict: Option<Verdict<Status>>) {
@@ -243,8 +243,8 @@ impl<'a, L: Ranges + ?Sized> Request<'a, L> {
     ///
     /// # Errors
     ///
-    /// In [`Outcome::stop`]: [`Stop::Unsupported`] if the devices cannot copy this, the error of the
-    /// first chunk that failed, or `EINTR` after a fatal signal.
+    /// In [`Outcome::stop`]: [`Stop::Unsupported`] if the devices cannot copy this, the error of
+    /// the first chunk that failed, or `EINTR` after a fatal signal.
     pub(crate) fn run(&self) -> Outcome {
         let limits = self.limits();
         if limits.is_none() {

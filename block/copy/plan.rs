@@ -151,8 +151,8 @@ impl<'a, L: Ranges + ?Sized> Plan<'a, L> {
         }
     }
 
-    /// The next chunk, which the plan does not go past before [`Plan::advance`]; [`None`] at the end
-    /// of the copy, or if nothing can be copied.
+    /// The next chunk, which the plan does not go past before [`Plan::advance`]; [`None`] at the
+    /// end of the copy, or if nothing can be copied.
     pub(crate) fn peek(&self, limits: &Limits) -> Option<Chunk> {
         let src = reach(
             self.src_list,

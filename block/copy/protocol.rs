@@ -66,8 +66,8 @@ pub(crate) enum Last {
 pub(crate) enum Park<B> {
     /// It is held until the other parts arrive.
     Held,
-    /// It was the last one: all are here. The carrier leaves the machine and is to be submitted; the
-    /// others stay until it ends.
+    /// It was the last one: all are here. The carrier leaves the machine and is to be submitted;
+    /// the others stay until it ends.
     Dispatch(B),
     /// It is the carrier, on its way to the driver: let it pass.
     Pass(B),
@@ -165,8 +165,8 @@ impl<B, L: BioList<B>, E: Copy> Chunk<B, L, E> {
         self.phase == Phase::Dispatch
     }
 
-    /// The chunk must not be dispatched after all. Returns the bios that are still parked, which the
-    /// caller ends with `error`, like the one that [`Park::Dispatch`] gave it.
+    /// The chunk must not be dispatched after all. Returns the bios that are still parked, which
+    /// the caller ends with `error`, like the one that [`Park::Dispatch`] gave it.
     pub(crate) fn refuse(&mut self, error: E) -> L {
         self.error.get_or_insert(error);
         self.phase = Phase::Over;

@@ -75,7 +75,8 @@ impl Range {
         self.len.get().div_ceil(max.get())
     }
 
-    /// The piece of that index, if it is cut into pieces of at most `max` sectors; zero is no limit.
+    /// The piece of that index, if it is cut into pieces of at most `max` sectors; zero is no
+    /// limit.
     pub(crate) fn segment(self, max: Sectors, index: u64) -> Option<Self> {
         let skip = Sectors::new(max.get().checked_mul(index)?);
         let max = if max.is_zero() { self.len } else { max };

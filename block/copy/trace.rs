@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The tracepoints of [`include/trace/events/block_copy.h`](srctree/include/trace/events/block_copy.h).
+//! The tracepoints of
+//! [`include/trace/events/block_copy.h`](srctree/include/trace/events/block_copy.h).
 
 use super::{
     range::Range,

@@ -2,8 +2,8 @@
 
 //! Calls the copy engine as kernel code does, for tests and as an example.
 //!
-//! Writing a line to `blk_copy_test/copy` in debugfs runs a copy, and reading that file tells how the
-//! last one ended:
+//! Writing a line to `blk_copy_test/copy` in debugfs runs a copy, and reading that file tells how
+//! the last one ended:
 //!
 //! ```text
 //! # echo "offload /dev/nullb0 /dev/nullb0 0+8,64+8 1024+16" > /sys/kernel/debug/blk_copy_test/copy
@@ -11,8 +11,8 @@
 //! copied=16 error=0
 //! ```
 //!
-//! The lists are ranges of sectors, as `start+length`. Writing fails only if the line makes no sense;
-//! an error of the copy is in what is read.
+//! The lists are ranges of sectors, as `start+length`. Writing fails only if the line makes no
+//! sense; an error of the copy is in what is read.
 
 use kernel::{
     block::{

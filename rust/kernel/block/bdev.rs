@@ -129,8 +129,8 @@ impl BlockDevice {
 pub struct OpenDevice(NonNull<bindings::file>);
 
 impl OpenDevice {
-    /// Opens a device by its path, for reading and, if `write`, for writing. Not exclusively: others
-    /// may have it open, or mounted.
+    /// Opens a device by its path, for reading and, if `write`, for writing. Not exclusively:
+    /// others may have it open, or mounted.
     ///
     /// Context: task; may sleep.
     pub fn open(path: &CStr, write: bool) -> Result<Self> {

@@ -376,8 +376,8 @@ pub unsafe fn submit(bio: NonNull<Bio>) {
     unsafe { bindings::submit_bio(bio.as_ptr().cast()) };
 }
 
-/// Holds requests back, so that several that follow each other reach the driver together, and in the
-/// context of this task. Given to the function that [`plugged`] calls.
+/// Holds requests back, so that several that follow each other reach the driver together, and in
+/// the context of this task. Given to the function that [`plugged`] calls.
 pub struct Plug<'a>(Pin<&'a mut Opaque<bindings::blk_plug>>);
 
 /// Calls a function while requests are held back; they are sent when it returns, or when the task

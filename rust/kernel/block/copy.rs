@@ -105,8 +105,8 @@ pub struct Outcome {
     pub result: Result,
 }
 
-/// Copies the ranges of one list, one after the other, to those of the other, inside the device, and
-/// waits for the end. See `blkdev_copy_offload()`.
+/// Copies the ranges of one list, one after the other, to those of the other, inside the device,
+/// and waits for the end. See `blkdev_copy_offload()`.
 ///
 /// Context: task; may sleep. Does not fail for lack of memory.
 ///

@@ -122,9 +122,9 @@ impl BlockFile {
         })
     }
 
-    /// Drops pages that somebody made of these bytes while they were being written. If one cannot be
-    /// dropped, what it shows, or what it will be written back as, is wrong: then the error is kept
-    /// for the next `fsync(2)` and there is a message, as after a direct write.
+    /// Drops pages that somebody made of these bytes while they were being written. If one cannot
+    /// be dropped, what it shows, or what it will be written back as, is wrong: then the error is
+    /// kept for the next `fsync(2)` and there is a message, as after a direct write.
     ///
     /// Context: task; may sleep.
     pub fn invalidate_written(&self, bytes: &Range<u64>) -> Result {
@@ -142,7 +142,8 @@ impl BlockFile {
     pub fn splice_to(&self, src: u64, to: &Self, dst: u64, len: usize) -> Result<usize> {
         let mut src = i64::try_from(src)?;
         let mut dst = i64::try_from(dst)?;
-        // SAFETY: By the type invariant both files are open, and the positions live across the call.
+        // SAFETY: By the type invariant both files are open, and the positions live across the
+        // call.
         let copied =
             unsafe { bindings::splice_file_range(self.raw(), &mut src, to.raw(), &mut dst, len) };
         match usize::try_from(copied) {
@@ -160,9 +161,9 @@ fn first_and_last(bytes: &Range<u64>) -> Result<(i64, i64)> {
 
 /// The inode of a source locked for reading and that of a destination for writing, and the
 /// destination's page cache closed: buffered writers are kept out, and so are faults and buffered
-/// readers that would have to make a page. Not everybody is: a direct write that has to fall back to
-/// the page cache takes no lock, and neither do filesystems that read blocks of a device that they
-/// have mounted. See [`BlockFile::invalidate_written`].
+/// readers that would have to make a page. Not everybody is: a direct write that has to fall back
+/// to the page cache takes no lock, and neither do filesystems that read blocks of a device that
+/// they have mounted. See [`BlockFile::invalidate_written`].
 pub struct Locked<'a> {
     src: &'a BlockFile,
     dst: &'a BlockFile,

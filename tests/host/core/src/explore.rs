@@ -91,10 +91,7 @@ impl World {
                     Event::Ignored(part),
                 ]),
                 Bio::Dispatched => {
-                    events.extend([
-                        Event::Completes(None),
-                        Event::Completes(Some(MEDIUM)),
-                    ]);
+                    events.extend([Event::Completes(None), Event::Completes(Some(MEDIUM))]);
                 }
                 Bio::Unborn | Bio::Parked | Bio::Ended => {}
             }
@@ -206,7 +203,10 @@ fn explore(parts: usize, pairs: bool, path: &mut Vec<usize>) -> usize {
     }
     let choices = world.events().len();
     if choices == 0 {
-        assert!(world.delivered, "nothing can happen and nothing was delivered: {path:?}");
+        assert!(
+            world.delivered,
+            "nothing can happen and nothing was delivered: {path:?}"
+        );
         return 1;
     }
     let mut runs = 0;

@@ -68,7 +68,10 @@ fn fits(src: &[Range], dst: &[Range], limits: &Limits) -> bool {
     let sum = |list: &[Range]| list.iter().map(|piece| piece.len().get()).sum::<u64>();
     let segments: u64 = match limits.segment.get() {
         0 => src.len() as u64,
-        most => src.iter().map(|piece| piece.len().get().div_ceil(most)).sum(),
+        most => src
+            .iter()
+            .map(|piece| piece.len().get().div_ceil(most))
+            .sum(),
     };
     sum(src) == sum(dst)
         && sum(src) <= limits.max.get()

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The bottom of the stack: where the bios of a chunk are parked until all are there, and what the
+//! driver then sees of them.
+
+use super::{
+    context::{
+        locate,
+        part,
+        state,
+        status_of,
+        Context,
+        Place,
+        IGNORED, //
+    },
+    protocol::{
+        Park,
+        CARRIER, //
+    },
+    range::Range,
+    trace,
+    verdict::{
+        Reason,
+        Verdict, //
+    }, //
+};
+use core::ptr::NonNull;
+use kernel::block::{
+    bio::{
+        Bio,
+        OwnedBio,
+        Status, //
+    },
+    units::Sectors, //
+};
+
+/// A bio of a copy has passed the checks of one level of the stack. Returns the bio that is to be
+/// issued now, or nothing while other parts are still on their way.
+///
+/// Context: task; does not sleep.
+pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
+    if bio.bdev().has_submit_bio() {
+        // A stacking driver: it passes the bio, or a clone, on to where we look again.
+        return Some(bio);
+    }
+    let Some((index, context)) = locate(&bio) else {
+        // Not one of ours. There is no context to pair it by.
+        bio.end(Some(Status::NOTSUPP));
+        return None;
+    };
+    let dev = bio.bdev().disk_dev();
+    let place = Range::new(bio.start(), bio.len()).map(|range| Place {
+        range,
+        queue: bio.bdev().queue_id(),
+        domain: bio
+            .bdev()
+            .copy_domain()
+            .map_or(0, |domain| domain.addr().get()),
+    });
+
+    // SAFETY: The caller gave us the bio, which from here on is ours or the machine's.
+    let mut state = unsafe { state(context) }.lock();
+    match state.park(index, bio) {
+        Park::Pass(bio) => Some(bio),
+        Park::Refused(bio) => {
+            let status = status_of(state.error().unwrap_or(IGNORED));
+            drop(state);
+            bio.end(Some(status));
+            None
+        }
+        Park::Held => {
+            // SAFETY: The lock is held, and the part exists.
+            unsafe { *(*part(context, index).as_ptr()).place.get() = place };
+            trace::park(dev, place.map(|place| place.range), index == CARRIER);
+            None
+        }
+        Park::Dispatch(mut carrier) => {
+            trace::park(dev, place.map(|place| place.range), index == CARRIER);
+            // SAFETY: As above.
+            let fits = unsafe {
+                *(*part(context, index).as_ptr()).place.get() = place;
+                pair(context)
+            };
+            match fits {
+                Ok(()) => {
+                    drop(state);
+                    trace::dispatch(&carrier, source(&carrier, 0));
+                    carrier.allow_wait();
+                    Some(carrier)
+                }
+                Err(verdict) => {
+                    let others = state.refuse(verdict);
+                    drop(state);
+                    // The context lives until the last of them has ended.
+                    others.end(Some(status_of(verdict)));
+                    carrier.end(Some(status_of(verdict)));
+                    None
+                }
+            }
+        }
+    }
+}
+
+/// Whether one command can copy from where the sources came to lie to where the destination did.
+///
+/// Looks at one chunk. What two mappings of one disk that overlap by more than a chunk do to each
+/// other is not seen here; so far no stacking driver lets a copy through.
+///
+/// # Safety
+///
+/// The lock of the context is held.
+unsafe fn pair(context: NonNull<Context>) -> Result<(), Verdict<Status>> {
+    // SAFETY: The lock is held, and these fields are constant; the context has so many parts.
+    let (parts, len, place) = unsafe {
+        let raw = context.as_ptr();
+        let place = move |index| *(*part(context, index).as_ptr()).place.get();
+        ((*raw).memory.parts(), (*raw).dst.len(), place)
+    };
+    let to = place(CARRIER).ok_or(IGNORED)?;
+    if to.domain == 0 {
+        return Err(Verdict::Fallback(Reason::Domain));
+    }
+    let mut sum = Sectors::ZERO;
+    for index in CARRIER + 1..parts {
+        let from = place(index).ok_or(IGNORED)?;
+        // No driver has several queues in one domain yet; a source's queue that is not the
+        // destination's would have to be kept alive until the command has ended.
+        if from.domain != to.domain || from.queue != to.queue {
+            return Err(Verdict::Fallback(Reason::Domain));
+        }
+        if from.range.overlaps(to.range) {
+            // Two mappings that only meet at the bottom.
+            return Err(Verdict::Failed(Status::INVAL));
+        }
+        sum = sum.checked_add(from.range.len()).ok_or(IGNORED)?;
+    }
+    if sum == len && to.range.len() == len {
+        Ok(())
+    } else {
+        // Somebody cut one of them.
+        Err(IGNORED)
+    }
+}
+
+/// Looks at the sources of a command that was dispatched, on the whole disk, in their order.
+/// [`None`] if `carrier` is no such command.
+fn with_sources<R>(
+    carrier: &Bio,
+    f: impl FnOnce(&mut dyn Iterator<Item = Range>) -> R,
+) -> Option<R> {
+    let (_, context) = locate(carrier)?;
+    // SAFETY: The owner of the bio has it for as long as the reference lives.
+    let state = unsafe { state(context) }.lock();
+    if !state.is_dispatched() {
+        return None;
+    }
+    // SAFETY: The lock is held, and the context has so many parts.
+    let place = |index| unsafe { *(*part(context, index).as_ptr()).place.get() };
+    // SAFETY: This field is constant.
+    let parts = unsafe { (*context.as_ptr()).memory.parts() };
+    let mut sources = (CARRIER + 1..parts)
+        .filter_map(place)
+        .map(|place| place.range);
+    Some(f(&mut sources))
+}
+
+/// The number of ranges that a command reads, none longer than the device's limit for one.
+///
+/// Context: any. Does not sleep.
+pub(crate) fn source_count(carrier: &Bio) -> u64 {
+    let max = carrier.bdev().limits().max_copy_segment();
+    with_sources(carrier, |sources| {
+        sources.map(|range| range.segments(max)).sum()
+    })
+    .unwrap_or(0)
+}
+
+/// One of these ranges. [`None`] if there is none of that index.
+///
+/// Context: any. Does not sleep.
+pub(crate) fn source(carrier: &Bio, mut index: u64) -> Option<Range> {
+    let max = carrier.bdev().limits().max_copy_segment();
+    with_sources(carrier, |sources| {
+        for range in sources {
+            let count = range.segments(max);
+            if index < count {
+                return range.segment(max, index);
+            }
+            index -= count;
+        }
+        None
+    })?
+}
+
+/// Whether the limits allow a command that may have been planned before they changed. The caller
+/// holds a reference to the queue, so they do not change until the request is made.
+///
+/// Context: task; does not sleep.
+pub(crate) fn fits(carrier: &Bio) -> bool {
+    let limits = carrier.bdev().limits();
+    let block = limits.logical_block();
+    let aligned = |sources: &mut dyn Iterator<Item = Range>| {
+        sources
+            .map(|range| range.is_aligned(block))
+            .all(|aligned| aligned)
+    };
+    carrier.len() <= limits.max_copy()
+        && source_count(carrier) <= u64::from(limits.max_copy_src_segments())
+        && with_sources(carrier, aligned).unwrap_or(false)
+}
