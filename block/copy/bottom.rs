@@ -199,10 +199,8 @@ pub(crate) fn source(carrier: &Bio, mut index: u64) -> Option<Range> {
 pub(crate) fn fits(carrier: &Bio) -> bool {
     let limits = carrier.bdev().limits();
     let block = limits.logical_block();
-    let aligned = |sources: &mut dyn Iterator<Item = Range>| {
-        sources
-            .map(|range| range.is_aligned(block))
-            .all(|aligned| aligned)
+    let aligned = |mut sources: &mut dyn Iterator<Item = Range>| {
+        Iterator::all(&mut sources, |range| range.is_aligned(block))
     };
     carrier.len() <= limits.max_copy()
         && source_count(carrier) <= u64::from(limits.max_copy_src_segments())

@@ -9,11 +9,11 @@
 //!
 //! ```text
 //!              submit, park                    every part parked
-//!   Translate ─────────────── Translate ──────────────────────────── Dispatch
-//!       │                                                               │
-//!       │ a part ends, with or without an error, or `refuse`            │ the carrier ends
-//!       ▼                                                               ▼
-//!     Over  ─────────── the parts that are still parked are ended ─── Over
+//!   Translate --------------> Translate -------------------------> Dispatch
+//!       |                                                             |
+//!       | a part ends, with or without an error, or `refuse`          | the carrier ends
+//!       v                                                             v
+//!     Over  <--------- the parts that are still parked are ended --- Over
 //! ```
 //!
 //! The machine owns a parked bio from [`Chunk::park`] until it hands it out again: to be submitted

@@ -4,6 +4,7 @@
 mod config;
 mod kbuild;
 mod modules;
+mod seed;
 
 use std::fmt;
 use std::fs;
@@ -202,6 +203,9 @@ impl<'a> Work<'a> {
         if !current {
             if !image.is_file() {
                 require_space(self.context.cache.root(), 3 << 30)?;
+            }
+            if !dir.exists() && self.variant.flavour == Flavour::Off {
+                seed::copy(self.context, self.variant)?;
             }
             fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
             let _ = fs::remove_file(&stamp);

@@ -228,7 +228,11 @@ fn build_bindgen(cache: &Cache) -> Result<()> {
         .current_dir("/")
         .env("CARGO_TARGET_DIR", cache.root().join("target/bindgen"));
     // It runs a few times for some seconds: a quick build is worth more than a quick program.
-    for (name, value) in [("OPT_LEVEL", "1"), ("LTO", "false"), ("CODEGEN_UNITS", "16")] {
+    for (name, value) in [
+        ("OPT_LEVEL", "1"),
+        ("LTO", "false"),
+        ("CODEGEN_UNITS", "16"),
+    ] {
         command.env(format!("CARGO_PROFILE_RELEASE_{name}"), value);
     }
     let mut step = Step::new(format!("Building {BINDGEN}"));

@@ -15,7 +15,12 @@ use crate::ui::Step;
 
 /// Runs the suite.
 pub fn run(context: &Context, report: &mut Report) -> Result<()> {
-    check(context, report, "fmt", &["fmt", "--all", "--", "--check", "--color", "never"]);
+    check(
+        context,
+        report,
+        "fmt",
+        &["fmt", "--all", "--", "--check", "--color", "never"],
+    );
     let clippy = [
         "clippy",
         "--workspace",

@@ -122,7 +122,14 @@ fn format(work: &Work<'_>, report: &mut Report) {
             }
         };
         let output = Command::new(rustfmt)
-            .args(["--check", "--color", "never", "--edition", "2021", "--config-path"])
+            .args([
+                "--check",
+                "--color",
+                "never",
+                "--edition",
+                "2021",
+                "--config-path",
+            ])
             .arg(work.tree.dir.join(".rustfmt.toml"))
             .stdin(input)
             .output();
