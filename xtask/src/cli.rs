@@ -79,6 +79,7 @@ enum Command {
     /// The first build takes minutes, the next ones what an edit costs. The full log is in
     /// `./x path logs`.
     Build {
+        /// For which guest.
         #[arg(value_enum, default_value = "um")]
         guest: Guest,
         #[command(flatten)]
@@ -90,7 +91,9 @@ enum Command {
     /// The guest sees this machine's files; what it writes is gone when it ends. One word after
     /// `--` is a shell script, several are a program and its arguments. Status 124 means that the
     /// time limit was over, 125 that the kernel crashed or complained.
-    #[command(after_help = "Example:\n  ./x run --module null_blk,memory_backed=1 -- lsblk")]
+    #[command(
+        after_help = "Examples:\n  ./x run --module null_blk,memory_backed=1 -- lsblk\n  ./x run --guest qemu --nvme 1G,mssrl=256,mcl=2048,msrc=127 -- 'nvme id-ns /dev/nvme0n1'"
+    )]
     Run {
         #[command(flatten)]
         guest: GuestArgs,
@@ -100,6 +103,7 @@ enum Command {
         /// Do not fail when the kernel logs a warning.
         #[arg(long)]
         allow_warnings: bool,
+        /// What to run in the guest.
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
@@ -113,9 +117,11 @@ enum Command {
     /// Show that it works: copy real data in a guest and prove that no byte of it was read.
     ///
     /// Builds everything first. What follows goes to the demo itself: `./x demo -- --help`.
+    #[command(after_help = "Examples:\n  ./x demo\n  ./x demo --json --size 64M")]
     Demo {
-        #[command(flatten)]
-        guest: GuestArgs,
+        /// Which kernel runs.
+        #[arg(long, value_enum, default_value = "um")]
+        guest: Guest,
         /// Arguments of the demo, such as --json.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -124,22 +130,36 @@ enum Command {
     /// Run tests: all suites, or those that are named.
     ///
     /// The last line is `N passed, N failed, N skipped`.
+    #[command(after_help = "Examples:\n  ./x test\n  ./x test kunit um")]
     Test {
+        /// Which suites.
         #[arg(value_enum)]
         suites: Vec<Suite>,
     },
 
     /// Write the work as patches that `git am` takes onto a pristine kernel.
-    Series { dir: PathBuf },
+    ///
+    /// They are signed off by the user.name and user.email of git. Patches that an earlier run left
+    /// in the folder are replaced.
+    #[command(after_help = "Example:\n  ./x series /tmp/series && git am /tmp/series/*.patch")]
+    Series {
+        /// Where the patches go.
+        dir: PathBuf,
+    },
 
     /// Print the folder of something, for scripts.
+    #[command(after_help = "Example:\n  less $(./x path logs)/build-um.log")]
     Path {
+        /// Of what: the kernel's source, a build, or the logs.
         #[arg(value_parser = clap::builder::PossibleValuesParser::new(places::NAMES))]
         name: String,
     },
 
     /// Remove things from the cache: all that was built, or what is named.
+    ///
+    /// Without names the builds go and the kernel's source stays.
     Clean {
+        /// What to remove.
         #[arg(value_parser = clap::builder::PossibleValuesParser::new(places::CLEANABLE))]
         names: Vec<String>,
     },
@@ -262,7 +282,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
             return guest::run(&context, &options, &job, true);
         }
         Command::Demo { guest, arguments } => {
-            return tools::demo(&context, guest.options(), arguments);
+            return tools::demo(&context, Options::new(guest), arguments);
         }
         Command::Test { suites } => return test::run(&context, &suites),
         Command::Series { dir } => {

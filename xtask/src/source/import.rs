@@ -15,6 +15,7 @@ use super::SPACE;
 use crate::cache::require_space;
 use crate::cache::Cache;
 use crate::host::command::logged;
+use crate::ui;
 use crate::ui::Step;
 
 /// Takes the tree or tarball that the user named into the cache; the original is only read.
@@ -22,11 +23,18 @@ pub fn from_path(cache: &Cache, from: &Path) -> Result<Tree> {
     let from = from
         .canonicalize()
         .with_context(|| format!("cannot find the kernel source {}", from.display()))?;
+    let origin = from.display().to_string();
+    if let Some(tree) = super::cached(cache)?.filter(|tree| tree.origin == origin) {
+        ui::note(&format!(
+            "using the copy of {origin} made before (`./x clean linux` forgets it)"
+        ));
+        return Ok(tree);
+    }
     require_space(cache.root(), SPACE)?;
     if from.is_dir() {
         copy(cache, &from)
     } else {
-        unpack(cache, &from, &from.display().to_string())
+        unpack(cache, &from, &origin)
     }
 }
 

@@ -93,7 +93,12 @@ const SOURCES: [(&str, Fetch); 2] = [
     ("kernel.org", kernel_org::fetch),
 ];
 
-/// The tree in the cache: the pinned release, else the newest of its series.
+/// The file that names the tree in use.
+fn current_path(cache: &Cache) -> PathBuf {
+    cache.root().join("linux.current")
+}
+
+/// The tree in the cache: the one last taken, else the pinned release, else the newest.
 pub fn cached(cache: &Cache) -> Result<Option<Tree>> {
     let mut found: Vec<(Version, PathBuf)> = fs::read_dir(cache.root())
         .with_context(|| format!("cannot list {}", cache.root().display()))?
@@ -106,7 +111,14 @@ pub fn cached(cache: &Cache) -> Result<Option<Tree>> {
             whole.then(|| (version, entry.path()))
         })
         .collect();
-    found.sort_by_key(|(version, _)| (*version == PINNED, *version));
+    let current = fs::read_to_string(current_path(cache)).unwrap_or_default();
+    found.sort_by_key(|(version, _)| {
+        (
+            version.to_string() == current.trim(),
+            *version == PINNED,
+            *version,
+        )
+    });
     found.pop().map(|(_, dir)| Tree::open(dir)).transpose()
 }
 
@@ -156,6 +168,7 @@ fn adopt(cache: &Cache, unpacked: &Path, origin: &str) -> Result<Tree> {
     fs::rename(unpacked, &dir)
         .with_context(|| format!("cannot move the tree to {}", dir.display()))?;
     write_atomically(&origin_path(&dir), format!("{origin}\n").as_bytes())?;
+    write_atomically(&current_path(cache), format!("{version}\n").as_bytes())?;
     Tree::open(dir)
 }
 
