@@ -47,6 +47,14 @@ impl Cache {
         Ok(cache)
     }
 
+    /// A cache in a folder of a test.
+    #[cfg(test)]
+    pub fn at(root: &Path) -> Self {
+        Self {
+            root: root.to_path_buf(),
+        }
+    }
+
     pub fn root(&self) -> &Path {
         &self.root
     }

@@ -249,4 +249,42 @@ mod tests {
         assert!(version_of(tree("all:\n").path()).is_err());
         assert!(version_of(Path::new("/nonexistent")).is_err());
     }
+
+    #[test]
+    fn the_tree_last_taken_is_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(dir.path());
+        assert!(cached(&cache).unwrap().is_none());
+        for patch in [9, 4, 6] {
+            let unpacked = dir.path().join("unpacked");
+            for file in [
+                "Makefile",
+                "Kconfig",
+                "block/blk-core.c",
+                "rust/kernel/lib.rs",
+            ] {
+                let text = format!("VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = {patch}\n");
+                write_atomically(&unpacked.join(file), text.as_bytes()).unwrap();
+            }
+            assert_eq!(
+                adopt(&cache, &unpacked, "test").unwrap().version,
+                Version(7, 3, patch)
+            );
+        }
+        let version = || cached(&cache).unwrap().unwrap().version;
+        assert_eq!(version(), Version(7, 3, 6));
+        fs::remove_file(current_path(&cache)).unwrap();
+        assert_eq!(version(), PINNED);
+        discard(&dir.path().join("linux-7.3.4")).unwrap();
+        assert_eq!(version(), Version(7, 3, 9));
+    }
+
+    #[test]
+    fn an_incomplete_tree_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let unpacked = tree("VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\n");
+        let error = adopt(&Cache::at(dir.path()), unpacked.path(), "test").unwrap_err();
+        assert!(error.to_string().contains("Kconfig"), "{error}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 }
