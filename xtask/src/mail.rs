@@ -38,6 +38,13 @@ pub fn write(context: &Context, tree: &Tree, dir: &Path) -> Result<Vec<PathBuf>>
         bail!("series.toml names no patch");
     }
     let repo = Repository::new(tree, &series, context)?;
+    if repo.author.name == NOBODY[0] {
+        ui::note(&format!(
+            "git knows no user.name and user.email, so the patches are signed off by {} <{}>; set \
+             them with `git config` before mailing",
+            repo.author.name, repo.author.email
+        ));
+    }
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     for old in patches_in(dir)? {
         fs::remove_file(&old).with_context(|| format!("cannot remove {}", old.display()))?;
@@ -211,7 +218,7 @@ impl Repository {
     }
 }
 
-/// Who the user is to git; says so if git does not know.
+/// Who the user is to git, or somebody who is obviously nobody.
 fn author(git: &Path, repo: &Path) -> Author {
     let ask = |key: &str| {
         let text = output(Command::new(git).arg("-C").arg(repo).args(["config", key])).ok()?;
@@ -221,10 +228,6 @@ fn author(git: &Path, repo: &Path) -> Author {
         (Some(name), Some(email)) => Author { name, email },
         _ => {
             let [name, email] = NOBODY.map(String::from);
-            ui::note(&format!(
-                "git knows no user.name and user.email, so the patches are signed off by {name} \
-                 <{email}>; set them with `git config` before mailing"
-            ));
             Author { name, email }
         }
     }

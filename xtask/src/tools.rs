@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The programs of this workspace that run in a guest: built here, found there through `PATH`.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use anyhow::Result;
+use serde::Deserialize;
 
 use crate::build;
 use crate::build::Context;
@@ -30,17 +33,40 @@ pub fn cargo(context: &Context) -> Command {
     command
 }
 
+/// The names of the packages in `tools/`.
+fn packages(repo: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(repo.join("tools"))
+        .context("cannot list tools/")?
+        .flatten()
+    {
+        if let Ok(text) = fs::read_to_string(entry.path().join("Cargo.toml")) {
+            let manifest: Manifest = toml::from_str(&text)
+                .with_context(|| format!("cannot read {}", entry.path().display()))?;
+            names.push(manifest.package.name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    package: Package,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+}
+
 /// Builds all of them, optimized.
 pub fn build(context: &Context) -> Result<()> {
     let mut command = cargo(context);
-    command.args([
-        "build",
-        "--release",
-        "--locked",
-        "--workspace",
-        "--exclude",
-        "xtask",
-    ]);
+    command.args(["build", "--release", "--locked"]);
+    for name in packages(&context.repo)? {
+        command.arg("--package").arg(name);
+    }
     let log = context.cache.logs().join("tools.log");
     let mut step = Step::new("Building the tools");
     let mut count = 0;
@@ -74,4 +100,16 @@ pub fn demo(context: &Context, options: Options, arguments: Vec<String>) -> Resu
         .with_context(|| format!("cannot run the demo in the {} guest", kernel.variant))?;
     finished.explain(&options);
     Ok(ExitCode::from(finished.status()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tools_are_found_by_their_manifests() {
+        let names = packages(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap();
+        assert!(names.iter().any(|name| name == DEMO), "{names:?}");
+        assert!(names.iter().all(|name| name != "xtask"));
+    }
 }
