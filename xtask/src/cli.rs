@@ -29,6 +29,13 @@ use crate::test::Suite;
 use crate::tools;
 use crate::ui;
 
+/// What the environment can say.
+const ENVIRONMENT: &str = "\
+Environment:
+  COPY_OFFLOAD_CACHE       the cache folder
+  COPY_OFFLOAD_RUSTC       the Rust compiler for the kernel; its library's source must be there
+  COPY_OFFLOAD_KERNEL_URL  a mirror of https://cdn.kernel.org/pub/linux/kernel";
+
 /// Copy offload for the Linux block layer: from a fresh clone to a kernel that copies.
 ///
 /// Every step fetches, builds and installs what it needs first, so start with `./x demo`. What is
@@ -41,6 +48,7 @@ use crate::ui;
     max_term_width = 100,
     disable_version_flag = true
 )]
+#[command(after_help = ENVIRONMENT)]
 #[command(infer_subcommands = true, arg_required_else_help = true)]
 pub struct Cli {
     /// Take the kernel's source from this folder or tarball (any 7.3.y) instead of fetching it.

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -142,15 +143,39 @@ fn copy_at_positions(
     Ok(outcome)
 }
 
-/// Marks this task for fault injection, or takes the mark away. Does nothing on a kernel without that
-/// unless it is to be marked.
-fn make_it_fail(mark: bool) -> Result<()> {
-    let path = "/proc/self/make-it-fail";
-    match std::fs::write(path, if mark { "1" } else { "0" }) {
-        Err(_) if !mark => Ok(()),
-        result => result.with_context(|| {
-            format!("cannot write {path}: the kernel needs CONFIG_FAULT_INJECTION")
-        }),
+/// Marks this task for fault injection while it lives.
+struct Mark(File);
+
+impl Mark {
+    const PATH: &str = "/proc/self/make-it-fail";
+
+    /// The file stays open: to open it again, to take the mark away, would need the memory that is not to be
+    /// had, and a task that ends with the mark may damage what it closes.
+    fn new() -> Result<Self> {
+        let file = File::options().write(true).open(Self::PATH);
+        let file = file.with_context(|| {
+            format!(
+                "cannot open {}: the kernel needs CONFIG_FAULT_INJECTION",
+                Self::PATH
+            )
+        })?;
+        let mark = Mark(file);
+        mark.write(b"0")?;
+        mark.write(b"1")?;
+        Ok(mark)
+    }
+
+    fn write(&self, value: &[u8]) -> Result<()> {
+        self.0
+            .write_all_at(value, 0)
+            .with_context(|| format!("cannot write {}", Self::PATH))
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        // If this fails, nothing is left to try.
+        let _ = self.write(b"0");
     }
 }
 
@@ -207,9 +232,9 @@ impl CopyArgs {
             Some(len) => len,
             None => device::range(&mut src, self.src_off, None)?,
         };
-        make_it_fail(self.make_it_fail)?;
+        let mark = self.make_it_fail.then(Mark::new).transpose()?;
         let result = self.repeat(&src, &dst, len);
-        make_it_fail(false)?;
+        drop(mark);
         result
     }
 

@@ -10,10 +10,10 @@ use super::command::output;
 use super::needs::missing;
 use super::needs::Purpose;
 use super::needs::NEEDS;
+use super::toolchain::min_bindgen;
 use super::toolchain::Tool;
 use super::toolchain::Toolchain;
 use super::toolchain::Version;
-use super::toolchain::MIN_BINDGEN;
 use super::toolchain::MIN_LLVM;
 use super::toolchain::MIN_RUSTC;
 use crate::build::Context;
@@ -38,12 +38,10 @@ pub fn run(context: &Context) -> Result<bool> {
             "its source must be there, too (rust-src)",
         ),
     }
-    good &= row(
-        "clang",
-        toolchain.llvm.as_ref().map(|llvm| &llvm.clang),
-        MIN_LLVM,
-    );
-    good &= row("bindgen", toolchain.bindgen.as_ref(), MIN_BINDGEN);
+    let clang = toolchain.llvm.as_ref().map(|llvm| &llvm.clang);
+    good &= row("clang", clang, MIN_LLVM);
+    let minimum = min_bindgen(clang.map(|clang| clang.version));
+    good &= row("bindgen", toolchain.bindgen.as_ref(), minimum);
     for (name, path) in [
         ("rustfmt", &toolchain.rustfmt),
         ("clippy", &toolchain.clippy),

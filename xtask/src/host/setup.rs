@@ -16,9 +16,10 @@ use super::command::logged;
 use super::needs::missing;
 use super::needs::Compilers;
 use super::needs::Purpose;
+use super::toolchain::min_bindgen;
 use super::toolchain::Toolchain;
+use super::toolchain::Version;
 use super::toolchain::LLVM_RELEASES;
-use super::toolchain::MIN_BINDGEN;
 use super::toolchain::MIN_LLVM;
 use super::toolchain::MIN_RUSTC;
 use crate::cache::Cache;
@@ -43,6 +44,7 @@ pub fn run(cache: &Cache, yes: bool) -> Result<()> {
 fn install(cache: &Cache, purposes: &[Purpose], yes: bool) -> Result<()> {
     let toolchain = Toolchain::find(cache);
     let compilers = Compilers::missing(&toolchain, purposes);
+    let clang = toolchain.llvm.as_ref().map(|llvm| llvm.clang.version);
     let needs = missing(purposes);
     if needs.is_empty() && !compilers.any() {
         return Ok(());
@@ -68,7 +70,7 @@ fn install(cache: &Cache, purposes: &[Purpose], yes: bool) -> Result<()> {
     match Apt::find() {
         Ok(apt) => {
             apt.update(cache)?;
-            packages.extend(choose(compilers)?);
+            packages.extend(choose(compilers, clang)?);
             if !packages.is_empty() {
                 ui::note(&format!("to be installed: {}", packages.join(" ")));
                 confirm(yes)?;
@@ -76,7 +78,7 @@ fn install(cache: &Cache, purposes: &[Purpose], yes: bool) -> Result<()> {
             }
         }
         Err(reason) => {
-            packages.extend(choose(compilers).unwrap_or_default());
+            packages.extend(choose(compilers, clang).unwrap_or_default());
             // bindgen alone needs no root.
             if !packages.is_empty() {
                 bail!("{}", advice(&reason, &packages));
@@ -107,7 +109,7 @@ fn names(compilers: Compilers) -> Vec<&'static str> {
 }
 
 /// The packages with the compilers, out of those that this release of Debian has.
-fn choose(compilers: Compilers) -> Result<Vec<String>> {
+fn choose(compilers: Compilers, clang: Option<Version>) -> Result<Vec<String>> {
     let mut ask: Vec<String> = Vec::new();
     for family in RUST {
         ask.extend(family.map(String::from));
@@ -118,6 +120,7 @@ fn choose(compilers: Compilers) -> Result<Vec<String>> {
     ask.push(String::from("bindgen"));
     choose_from(
         compilers,
+        clang,
         &Candidates::of(&ask),
         find("rustc").is_some() && installed("rustc"),
     )
@@ -148,7 +151,12 @@ fn installed(package: &str) -> bool {
     super::command::output(&mut command).is_ok_and(|text| text.contains("ok installed"))
 }
 
-fn choose_from(compilers: Compilers, have: &Candidates, plain_rust: bool) -> Result<Vec<String>> {
+fn choose_from(
+    compilers: Compilers,
+    mut clang: Option<Version>,
+    have: &Candidates,
+    plain_rust: bool,
+) -> Result<Vec<String>> {
     let mut packages = Vec::new();
     if compilers.rust || compilers.rustfmt || compilers.clippy {
         let good = |family: &&[&str; 4]| {
@@ -190,11 +198,12 @@ fn choose_from(compilers: Compilers, have: &Candidates, plain_rust: bool) -> Res
             bail!("no package has clang {MIN_LLVM} or later: install clang, lld and llvm yourself");
         };
         packages.extend(llvm_packages(release));
+        clang = Some(Version(release, 0, 0));
     }
     if compilers.bindgen
         && have
             .version("bindgen")
-            .is_some_and(|version| version >= MIN_BINDGEN)
+            .is_some_and(|version| version >= min_bindgen(clang))
     {
         packages.push(String::from("bindgen"));
     }
@@ -299,7 +308,7 @@ mod tests {
             ("libclang-19-dev", "1:19.1.7-1"),
             ("bindgen", "0.60.1-1"),
         ]);
-        let packages = choose_from(ALL, &have, false).unwrap().join(" ");
+        let packages = choose_from(ALL, None, &have, false).unwrap().join(" ");
         assert_eq!(
             packages,
             "rustc-web rust-web-src rustfmt-web rust-web-clippy clang-19 lld-19 llvm-19 libclang-19-dev"
@@ -321,15 +330,30 @@ mod tests {
             ..Compilers::default()
         };
         assert_eq!(
-            choose_from(want, &have, true).unwrap(),
+            choose_from(want, None, &have, true).unwrap(),
             ["rustc", "rust-src", "bindgen"]
         );
-        assert_eq!(choose_from(want, &have, false).unwrap()[0], "rustc-web");
+        assert_eq!(
+            choose_from(want, None, &have, false).unwrap()[0],
+            "rustc-web"
+        );
+    }
+
+    #[test]
+    fn a_bindgen_too_old_for_the_clang_is_not_installed() {
+        let have = candidates(&[("bindgen", "0.71.1-4")]);
+        let want = Compilers {
+            bindgen: true,
+            ..Compilers::default()
+        };
+        let packages = |clang| choose_from(want, Some(clang), &have, false).unwrap();
+        assert_eq!(packages(Version(19, 1, 7)), ["bindgen"]);
+        assert!(packages(Version(22, 1, 8)).is_empty());
     }
 
     #[test]
     fn without_a_package_there_is_advice() {
-        let error = choose_from(ALL, &Candidates::default(), false)
+        let error = choose_from(ALL, None, &Candidates::default(), false)
             .unwrap_err()
             .to_string();
         assert!(error.contains("rustup"), "{error}");

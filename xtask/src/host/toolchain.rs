@@ -20,7 +20,16 @@ use crate::host::command::output;
 /// What the kernel (7.3, `scripts/min-tool-version.sh`) asks for at least.
 pub const MIN_RUSTC: Version = Version(1, 85, 0);
 pub const MIN_LLVM: Version = Version(17, 0, 1);
-pub const MIN_BINDGEN: Version = Version(0, 71, 1);
+const MIN_BINDGEN: Version = Version(0, 71, 1);
+
+/// What bindgen must be for a clang: with a libclang newer than it knows, it takes structures for
+/// opaque, and the kernel's Rust does not compile.
+pub fn min_bindgen(clang: Option<Version>) -> Version {
+    match clang {
+        Some(Version(release, ..)) if release > 19 => Version(0, 72, 1),
+        _ => MIN_BINDGEN,
+    }
+}
 
 /// LLVM releases to look for, best first.
 pub const LLVM_RELEASES: [u32; 6] = [22, 21, 20, 19, 18, 17];
@@ -92,12 +101,16 @@ impl Toolchain {
                 .map(|dir| dir.join(name))
                 .filter(|path| is_executable(path))
         };
+        let llvm = find_llvm();
         Self {
             rustfmt: beside("rustfmt").or_else(|| find("rustfmt")),
             // clippy must be of the very compiler that it stands in for.
             clippy: beside("clippy-driver"),
-            llvm: find_llvm(),
-            bindgen: find_bindgen(cache),
+            bindgen: find_bindgen(
+                cache,
+                min_bindgen(llvm.as_ref().map(|llvm| llvm.clang.version)),
+            ),
+            llvm,
             ccache: find("ccache"),
             rust,
         }
@@ -225,13 +238,13 @@ fn find_llvm() -> Option<Llvm> {
         })
 }
 
-fn find_bindgen(cache: &Cache) -> Option<Tool> {
+fn find_bindgen(cache: &Cache, minimum: Version) -> Option<Tool> {
     let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo/bin/bindgen"));
     std::iter::once(cache.tools().join("bin/bindgen"))
         .chain(find("bindgen"))
         .chain(home)
         .filter(|path| is_executable(path))
-        .find_map(|path| tool(path, MIN_BINDGEN))
+        .find_map(|path| tool(path, minimum))
 }
 
 #[cfg(test)]
@@ -256,6 +269,13 @@ mod tests {
         );
         assert_eq!(read("v1.24"), Some(Version(1, 24, 0)));
         assert_eq!(read("none"), None);
+    }
+
+    #[test]
+    fn a_new_clang_needs_a_new_bindgen() {
+        assert_eq!(min_bindgen(None), MIN_BINDGEN);
+        assert_eq!(min_bindgen(Some(Version(19, 1, 7))), MIN_BINDGEN);
+        assert_eq!(min_bindgen(Some(Version(22, 1, 8))), Version(0, 72, 1));
     }
 
     #[test]
