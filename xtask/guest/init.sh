@@ -53,7 +53,10 @@ mount_exchange()
 {
 	mkdir -p /run/exchange
 	case $X_HOST in
-	hostfs)	mount -t hostfs -o "$X_EXCHANGE" none /run/exchange ;;
+	# mount(8) passes the options by name, or, before util-linux 2.39, as one
+	# text, which hostfs takes for the path as it is.
+	hostfs)	mount -t hostfs -o "hostfs=$X_EXCHANGE" none /run/exchange 2>/dev/null ||
+			mount -t hostfs -o "$X_EXCHANGE" none /run/exchange ;;
 	9p)	mount -t 9p -o trans=virtio,version=9p2000.L,cache=none \
 			exchange /run/exchange ;;
 	esac || die "cannot mount the exchange folder"

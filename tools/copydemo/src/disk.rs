@@ -102,7 +102,11 @@ impl Disk {
         let sectors = |bytes: u64| (bytes / 512).to_string();
         let (start, len) = (sectors(self.layout.dst), sectors(self.layout.size));
         let path = self.path.to_string_lossy();
-        system::command("addpart", &[&path, "1", &start, &len])?;
+        // Newer releases of util-linux come without addpart, so there a table is written. The data
+        // of the demo overwrites it, but the kernel has read it by then.
+        let table = r#"echo "start=$1, size=$2" | sfdisk --quiet --label dos "$0""#;
+        system::command("addpart", &[&path, "1", &start, &len])
+            .or_else(|_| system::command("sh", &["-c", table, &path, &start, &len]))?;
         appears(&self.partition)
     }
 
