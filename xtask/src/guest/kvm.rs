@@ -34,13 +34,33 @@ pub enum Accelerator {
 
 impl Accelerator {
     /// QEMU's options for it.
-    pub fn arguments(self) -> Vec<String> {
+    pub fn arguments(self, qemu: &Path) -> Vec<String> {
         let words = match self {
             Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+            Self::Tcg if threads_are_sound(qemu) => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+            Self::Tcg => ["-accel", "tcg,thread=single", "-cpu", "max"],
         };
         words.map(String::from).to_vec()
     }
+}
+
+/// Whether TCG can run each of the guest's CPUs in a thread of its own.
+///
+/// Before QEMU 8.1 a CPU could translate code that another one was just changing, and keep the old
+/// translation. A Linux guest changes its code all the time (static keys, tracepoints), and then
+/// dies of a stray breakpoint.
+fn threads_are_sound(qemu: &Path) -> bool {
+    let output = Command::new(qemu).arg("--version").output();
+    output.is_ok_and(|output| {
+        version(&String::from_utf8_lossy(&output.stdout)).is_some_and(|found| found >= (8, 1))
+    })
+}
+
+/// The version in what `qemu --version` prints.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let (_, rest) = text.split_once("version ")?;
+    let mut numbers = rest.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// The accelerator to use, from the cached answer or by trying.
@@ -127,8 +147,8 @@ fn boots(image: &Path) -> Result<bool> {
     };
     let dir = tempfile::tempdir().context("cannot create a temporary folder")?;
     let log = dir.path().join("log");
-    let mut child = Command::new(qemu)
-        .args(Accelerator::Kvm.arguments())
+    let mut child = Command::new(&qemu)
+        .args(Accelerator::Kvm.arguments(&qemu))
         .args([
             "-machine",
             "q35",
@@ -162,6 +182,14 @@ fn boots(image: &Path) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_need_a_recent_qemu() {
+        let found = version("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)\n");
+        assert_eq!(found, Some((7, 2)));
+        assert_eq!(version("QEMU emulator version 10.0.2\n"), Some((10, 0)));
+        assert_eq!(version("no"), None);
+    }
 
     #[test]
     fn an_answer_counts_for_its_host_only() {

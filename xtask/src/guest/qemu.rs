@@ -33,7 +33,7 @@ pub fn start(
         find(PROGRAM).with_context(|| format!("{PROGRAM} is not installed: run `./x setup`"))?;
     let channels = Channels::new(interactive)?;
     let mut program = vec![qemu.display().to_string()];
-    program.extend(kvm::accelerator(context, kernel)?.arguments());
+    program.extend(kvm::accelerator(context, kernel)?.arguments(&qemu));
     program.extend(machine(options));
     program.extend(["-serial".into(), format!("file:{}", log.display())]);
     program.extend(shared("root", Path::new("/"), true));
