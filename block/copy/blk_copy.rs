@@ -8,11 +8,14 @@
 //! - [`ffi`] is what C calls.
 //! - [`file`](mod@file) is `copy_file_range(2)`: page cache, locks, the generic way as a last
 //!   resort.
-//! - [`offload`] checks a copy, sends its chunks, and waits.
+//! - [`request`] is what was asked for, and its checks.
+//! - [`job`] drives a copy; [`background`] does so while nobody waits for it; [`shared`] is what
+//!   those who end its I/O know of it.
+//! - [`offload`] sends chunks to the device; [`onload`] reads and writes what no device can copy.
 //! - [`context`] is one chunk with its bios, how they are submitted and ended.
 //! - [`bottom`] is where they are parked and paired, and what the driver sees of them.
-//! - [`memory`] is for chunks, and has a reserve.
-//! - [`trace`] has the tracepoints.
+//! - [`memory`] is for chunks; [`pool`] has the reserves.
+//! - [`trace`] has the tracepoints, [`stats`] the counters.
 //! - [`protocol`], [`plan`], [`progress`], [`limits`], [`range`](mod@range) and [`verdict`] are the
 //!   pure core: plain values, no FFI, no locks; tested on the host and by KUnit.
 //!
@@ -20,16 +23,23 @@
 //! Documentation:
 //! [`Documentation/block/copy-offload.rst`](srctree/Documentation/block/copy-offload.rst).
 
+mod background;
 mod bottom;
 mod context;
 mod ffi;
 mod file;
+mod job;
 mod limits;
 mod memory;
 mod offload;
+mod onload;
 mod plan;
+mod pool;
 mod progress;
 mod protocol;
 mod range;
+mod request;
+mod shared;
+mod stats;
 mod trace;
 mod verdict;

@@ -25,13 +25,19 @@ use super::{
     }, //
 };
 use core::ptr::NonNull;
-use kernel::block::{
-    bio::{
-        Bio,
-        OwnedBio,
-        Status, //
+use kernel::{
+    block::{
+        bio::{
+            Bio,
+            OwnedBio,
+            Status, //
+        },
+        units::Sectors, //
     },
-    units::Sectors, //
+    sync::atomic::{
+        Acquire,
+        Release, //
+    }, //
 };
 
 /// A bio of a copy has passed the checks of one level of the stack. Returns the bio that is to be
@@ -77,14 +83,14 @@ pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
         Park::Dispatch(mut carrier) => {
             trace::park(dev, place.map(|place| place.range), index == CARRIER);
             // SAFETY: As above.
-            let fits = unsafe {
+            let paired = unsafe {
                 *(*part(context, index).as_ptr()).place.get() = place;
                 pair(context)
             };
-            match fits {
-                Ok(()) => {
+            match paired {
+                Ok(first) => {
                     drop(state);
-                    trace::dispatch(&carrier, source(&carrier, 0));
+                    trace::dispatch(&carrier, first);
                     carrier.allow_wait();
                     Some(carrier)
                 }
@@ -101,7 +107,8 @@ pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
     }
 }
 
-/// Whether one command can copy from where the sources came to lie to where the destination did.
+/// Whether one command can copy from where the sources came to lie to where the destination did. If
+/// so, what it reads does not change any more, and the first source is returned.
 ///
 /// Looks at one chunk. What two mappings of one disk that overlap by more than a chunk do to each
 /// other is not seen here; so far no stacking driver lets a copy through.
@@ -109,7 +116,7 @@ pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
 /// # Safety
 ///
 /// The lock of the context is held.
-unsafe fn pair(context: NonNull<Context>) -> Result<(), Verdict<Status>> {
+unsafe fn pair(context: NonNull<Context>) -> Result<Range, Verdict<Status>> {
     // SAFETY: The lock is held, and these fields are constant; the context has so many parts.
     let (parts, len, place) = unsafe {
         let raw = context.as_ptr();
@@ -134,34 +141,32 @@ unsafe fn pair(context: NonNull<Context>) -> Result<(), Verdict<Status>> {
         }
         sum = sum.checked_add(from.range.len()).ok_or(IGNORED)?;
     }
-    if sum == len && to.range.len() == len {
-        Ok(())
-    } else {
+    if sum != len || to.range.len() != len {
         // Somebody cut one of them.
-        Err(IGNORED)
+        return Err(IGNORED);
     }
+    let first = place(CARRIER + 1).ok_or(IGNORED)?;
+    // SAFETY: The field is only accessed atomically.
+    unsafe { &(*context.as_ptr()).dispatched }.store(true, Release);
+    Ok(first.range)
 }
 
-/// Looks at the sources of a command that was dispatched, on the whole disk, in their order.
-/// [`None`] if `carrier` is no such command.
-fn with_sources<R>(
-    carrier: &Bio,
-    f: impl FnOnce(&mut dyn Iterator<Item = Range>) -> R,
-) -> Option<R> {
+/// The sources of a command that was dispatched, on the whole disk, in their order. [`None`] if
+/// `carrier` is no such command.
+fn sources(carrier: &Bio) -> Option<impl Iterator<Item = Range> + '_> {
     let (_, context) = locate(carrier)?;
-    // SAFETY: The owner of the bio has it for as long as the reference lives.
-    let state = unsafe { state(context) }.lock();
-    if !state.is_dispatched() {
-        return None;
-    }
-    // SAFETY: The lock is held, and the context has so many parts.
-    let place = |index| unsafe { *(*part(context, index).as_ptr()).place.get() };
-    // SAFETY: This field is constant.
-    let parts = unsafe { (*context.as_ptr()).memory.parts() };
-    let mut sources = (CARRIER + 1..parts)
+    // SAFETY: The owner of the bio has it for as long as the reference lives, and the context with
+    // it. The fields are constant, or accessed atomically.
+    let (dispatched, parts) = unsafe {
+        let raw = context.as_ptr();
+        ((*raw).dispatched.load(Acquire), (*raw).memory.parts())
+    };
+    // SAFETY: The context has so many parts. It was dispatched, so their places are constant.
+    let place = move |index| unsafe { *(*part(context, index).as_ptr()).place.get() };
+    let sources = (CARRIER + 1..parts)
         .filter_map(place)
         .map(|place| place.range);
-    Some(f(&mut sources))
+    dispatched.then_some(sources)
 }
 
 /// The number of ranges that a command reads, none longer than the device's limit for one.
@@ -169,10 +174,8 @@ fn with_sources<R>(
 /// Context: any. Does not sleep.
 pub(crate) fn source_count(carrier: &Bio) -> u64 {
     let max = carrier.bdev().limits().max_copy_segment();
-    with_sources(carrier, |sources| {
-        sources.map(|range| range.segments(max)).sum()
-    })
-    .unwrap_or(0)
+    let segments = |range: Range| range.segments(max);
+    sources(carrier).map_or(0, |sources| sources.map(segments).sum())
 }
 
 /// One of these ranges. [`None`] if there is none of that index.
@@ -180,16 +183,14 @@ pub(crate) fn source_count(carrier: &Bio) -> u64 {
 /// Context: any. Does not sleep.
 pub(crate) fn source(carrier: &Bio, mut index: u64) -> Option<Range> {
     let max = carrier.bdev().limits().max_copy_segment();
-    with_sources(carrier, |sources| {
-        for range in sources {
-            let count = range.segments(max);
-            if index < count {
-                return range.segment(max, index);
-            }
-            index -= count;
+    for range in sources(carrier)? {
+        let count = range.segments(max);
+        if index < count {
+            return range.segment(max, index);
         }
-        None
-    })?
+        index -= count;
+    }
+    None
 }
 
 /// Whether the limits allow a command that may have been planned before they changed. The caller
@@ -198,11 +199,14 @@ pub(crate) fn source(carrier: &Bio, mut index: u64) -> Option<Range> {
 /// Context: task; does not sleep.
 pub(crate) fn fits(carrier: &Bio) -> bool {
     let limits = carrier.bdev().limits();
-    let block = limits.logical_block();
-    let aligned = |mut sources: &mut dyn Iterator<Item = Range>| {
-        Iterator::all(&mut sources, |range| range.is_aligned(block))
-    };
-    carrier.len() <= limits.max_copy()
-        && source_count(carrier) <= u64::from(limits.max_copy_src_segments())
-        && with_sources(carrier, aligned).unwrap_or(false)
+    let (block, max) = (limits.logical_block(), limits.max_copy_segment());
+    let most = u64::from(limits.max_copy_src_segments());
+    let mut segments = 0;
+    sources(carrier).is_some_and(|mut sources| {
+        carrier.len() <= limits.max_copy()
+            && sources.all(|range| {
+                segments += range.segments(max);
+                segments <= most && range.is_aligned(block)
+            })
+    })
 }

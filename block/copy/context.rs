@@ -5,7 +5,8 @@
 //! # Who owns what
 //!
 //! - The context is allocated by [`Memory::for_chunk`] and freed by whoever [`protocol::Chunk`]
-//!   names the last user. All others leave by dropping the lock, their last access to the context.
+//!   names the last user. All others leave by dropping the lock, their last access to the context;
+//!   the submitter's is to submit the last bio.
 //! - The bios inside belong to whom they were submitted to, until [`part_end_io`] is called for
 //!   them. A stacking driver submits clones of them; a clone points to the same [`Part`], which is
 //!   how the context is found at the bottom of the stack.
@@ -28,7 +29,6 @@
 
 use super::{
     memory::Memory,
-    offload::Call,
     plan::{
         Chunk,
         Plan,
@@ -36,10 +36,11 @@ use super::{
     },
     protocol::{
         self,
-        Last,
+        Sole,
         CARRIER, //
     },
     range::Range,
+    shared::Shared,
     trace,
     verdict::{
         Reason,
@@ -69,12 +70,14 @@ use kernel::{
             OwnedBio,
             RawBio,
             Status, //
-        },
-        units::Sectors, //
+        }, //
     },
     new_spinlock_irq,
     prelude::*,
-    sync::SpinLockIrq, //
+    sync::{
+        atomic::Atomic,
+        SpinLockIrq, //
+    }, //
 };
 
 pub(super) type State = protocol::Chunk<OwnedBio, BioList, Verdict<Status>>;
@@ -82,6 +85,15 @@ pub(super) type State = protocol::Chunk<OwnedBio, BioList, Verdict<Status>>;
 impl protocol::BioList<OwnedBio> for BioList {
     fn push(&mut self, bio: OwnedBio) {
         BioList::push(self, bio);
+    }
+}
+
+impl protocol::Handle for OwnedBio {
+    /// Where it is in memory.
+    type Id = usize;
+
+    fn id(&self) -> usize {
+        core::ptr::from_ref::<Bio>(self).addr()
     }
 }
 
@@ -121,7 +133,8 @@ pub(crate) struct Part {
     bio: Bio,
     index: usize,
     context: NonNull<Context>,
-    /// Written when the bio is parked, and read after that, under the lock of the context.
+    /// Written when the bio is parked, under the lock of the context; constant once the chunk was
+    /// dispatched.
     pub(super) place: UnsafeCell<Option<Place>>,
 }
 
@@ -131,13 +144,16 @@ pub(crate) struct Part {
 pub(crate) struct Context {
     state: SpinLockIrq<State>,
     pub(super) memory: Memory,
-    offset: Sectors,
+    /// Set once the command is on its way to the driver.
+    pub(super) dispatched: Atomic<bool>,
+    /// What the copy calls this chunk.
+    slot: usize,
     /// What is written, as the caller sees the device. The device that the bio has in the end may
     /// be another one.
     pub(super) dst: Range,
     dst_dev: Dev,
-    /// Outlives the context: the call waits for its chunks.
-    call: NonNull<Call>,
+    /// Outlives the context: the copy waits for its chunks.
+    shared: NonNull<Shared>,
     parts: [Part; 0],
 }
 
@@ -167,8 +183,8 @@ pub(super) unsafe fn part(context: NonNull<Context>, index: usize) -> NonNull<Pa
 ///
 /// # Safety
 ///
-/// The caller owns a bio of the context, or a clone of one, or is its submitter, until it drops the
-/// lock for the last time.
+/// The caller owns a bio of the context, or a clone of one, until it drops the lock for the last
+/// time.
 pub(super) unsafe fn state<'a>(context: NonNull<Context>) -> &'a SpinLockIrq<State> {
     // SAFETY: Required of the caller. Only the state is borrowed, because the bios beside it are
     // written by their owners.
@@ -185,26 +201,27 @@ pub(super) fn locate(bio: &Bio) -> Option<(usize, NonNull<Context>)> {
     Some(unsafe { ((*part).index, (*part).context) })
 }
 
-/// Sends one chunk on its way. `call` hears of its end exactly once, perhaps before this returns.
+/// Sends one chunk on its way. `shared` hears of its end exactly once, perhaps before this returns.
 ///
 /// Context: task; may sleep.
 ///
 /// # Safety
 ///
 /// - `memory` is for the parts of `chunk`, which has one destination.
-/// - Both devices stay open, and `call` stays where it is, until `call` has heard of the end.
+/// - Both devices stay open, and `shared` stays where it is, until it has heard of the end.
 /// - The chunk is no longer than the limits of the devices.
-pub(crate) unsafe fn submit<L: Ranges + ?Sized>(
+pub(crate) unsafe fn submit<L: Ranges + Copy>(
     (src_bdev, dst_bdev): (&BlockDevice, &BlockDevice),
-    plan: &Plan<'_, L>,
+    plan: &Plan<L>,
     chunk: &Chunk,
     memory: Memory,
-    call: Pin<&Call>,
+    shared: Pin<&Shared>,
+    slot: usize,
 ) {
     let (Some(src), Some(dst)) = (plan.sources(chunk).next(), plan.destinations(chunk).next())
     else {
         // Not so: a chunk is not empty.
-        return call.chunk_over(chunk.offset, Some(IGNORED));
+        return shared.chunk_over(slot, Some(IGNORED));
     };
     trace::submit(src_bdev, src, dst_bdev, dst);
 
@@ -215,10 +232,11 @@ pub(crate) unsafe fn submit<L: Ranges + ?Sized>(
     // anything refers to them, and the memory does not move.
     unsafe {
         addr_of_mut!((*raw).memory).write(memory);
-        addr_of_mut!((*raw).offset).write(chunk.offset);
+        addr_of_mut!((*raw).dispatched).write(Atomic::new(false));
+        addr_of_mut!((*raw).slot).write(slot);
         addr_of_mut!((*raw).dst).write(dst);
         addr_of_mut!((*raw).dst_dev).write(dst_bdev.dev());
-        addr_of_mut!((*raw).call).write(NonNull::from(call.get_ref()));
+        addr_of_mut!((*raw).shared).write(NonNull::from(shared.get_ref()));
         let lock = new_spinlock_irq!(State::new(parts), "blk_copy_context");
         pin_init::raw_init(addr_of_mut!((*raw).state), lock);
     }
@@ -244,23 +262,15 @@ pub(crate) unsafe fn submit<L: Ranges + ?Sized>(
             );
         }
     }
-    // The sources, then the destination.
+    // The sources, then the destination. All of them, also if one has failed already: the others
+    // find that out when they arrive.
     for index in Iterator::chain(CARRIER + 1..parts, once(CARRIER)) {
-        // SAFETY: This task is the submitter.
-        if !unsafe { state(context) }.lock().submit() {
-            break;
-        }
-        // SAFETY: The bio was initialized above and is submitted once.
+        // SAFETY: The bio was initialized above and is submitted once. The context stays until the
+        // last of them was submitted and has ended.
         unsafe {
             let slot = part(context, index).as_ptr();
             bio::submit(NonNull::new_unchecked(addr_of_mut!((*slot).bio)));
         }
-    }
-    // SAFETY: This task is the submitter until it has left.
-    let last = unsafe { state(context) }.lock().leave();
-    if last == Last::Yes {
-        // SAFETY: This was the last user.
-        unsafe { finish(context) };
     }
 }
 
@@ -280,15 +290,15 @@ unsafe extern "C" fn part_end_io(bio: *mut RawBio) {
     // SAFETY: The end of this bio has not been told yet, so the context lives.
     let mut state = unsafe { state(context) }.lock();
     let (parked, last) = state.ended(index, error, IGNORED);
-    let status = state.error().map(status_of);
+    let verdict = state.error();
     drop(state);
 
-    if last == Last::Yes {
-        // SAFETY: This was the last user.
-        unsafe { finish(context) };
+    if let Some(sole) = last {
+        // SAFETY: It is this context's, and so is the verdict.
+        unsafe { finish(context, verdict, sole) };
     } else {
         // The context lives until the last of them has ended too, but perhaps no longer.
-        parked.end(status);
+        parked.end(verdict.map(status_of));
     }
 }
 
@@ -298,28 +308,25 @@ unsafe extern "C" fn part_end_io(bio: *mut RawBio) {
 ///
 /// # Safety
 ///
-/// The caller is the last user of the context, as its [`State`] has told it.
-unsafe fn finish(context: NonNull<Context>) {
+/// The [`State`] of this context has made `sole`, and has come to this verdict.
+unsafe fn finish(context: NonNull<Context>, verdict: Option<Verdict<Status>>, _sole: Sole) {
     let raw = context.as_ptr();
-    // SAFETY: Nobody else uses the context: all bios have ended, the submitter has left, and
-    // everybody's last access was to drop the lock, which this takes once more. A bio that was
-    // never submitted is initialized as well.
-    let (verdict, offset, call, memory) = unsafe {
-        let verdict = (*raw).state.lock().error();
-        trace::done((*raw).dst_dev, (*raw).dst, verdict);
+    // SAFETY: Nobody else uses the context: all bios were submitted and have ended, and everybody's
+    // last access was to drop the lock, which this task has had after them.
+    let (slot, shared, memory) = unsafe {
+        trace::chunk_done((*raw).dst_dev, (*raw).dst, verdict);
         for index in 0..(*raw).memory.parts() {
             let slot = part(context, index).as_ptr();
             Bio::uninit(NonNull::new_unchecked(addr_of_mut!((*slot).bio)));
         }
         drop_in_place(addr_of_mut!((*raw).state));
         (
-            verdict,
-            (*raw).offset,
-            (*raw).call,
+            (*raw).slot,
+            (*raw).shared,
             addr_of_mut!((*raw).memory).read(),
         )
     };
     drop(memory);
-    // SAFETY: The call waits for this chunk, so it is still there.
-    unsafe { call.as_ref() }.chunk_over(offset, verdict);
+    // SAFETY: The copy waits for this chunk, so it is still there.
+    unsafe { shared.as_ref() }.chunk_over(slot, verdict);
 }

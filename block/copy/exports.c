@@ -3,8 +3,10 @@
  * What the copy engine needs of C: exported symbols, tracepoints, an initcall.
  */
 #include <linux/blk-copy.h>
+#include <linux/debugfs.h>
 #include <linux/export.h>
 #include <linux/init.h>
+#include <linux/seq_file.h>
 
 #define CREATE_TRACE_POINTS
 #define CREATE_RUST_TRACE_POINTS
@@ -21,9 +23,22 @@ static_assert(offsetof(struct bio, bi_iter) ==
 /* The functions are in ffi.rs, so no definition stands above this. */
 #define EXPORT_RUST_GPL(function) EXPORT_SYMBOL_GPL(function)
 
+EXPORT_RUST_GPL(blkdev_copy);
 EXPORT_RUST_GPL(blkdev_copy_offload);
+EXPORT_RUST_GPL(blkdev_copy_onload);
+EXPORT_RUST_GPL(blk_copy_pool_create);
+EXPORT_RUST_GPL(blk_copy_pool_destroy);
 EXPORT_RUST_GPL(blk_copy_nr_src);
 EXPORT_RUST_GPL(blk_copy_src);
+
+DEFINE_SHOW_ATTRIBUTE(blk_copy_stats);
+
+/* For as long as the queue has its directory. */
+void blk_copy_debugfs_register(struct request_queue *q)
+{
+	debugfs_create_file("copy_stats", 0400, q->debugfs_dir, q,
+			    &blk_copy_stats_fops);
+}
 
 /* Before any driver can have added a disk. */
 core_initcall(blk_copy_init);

@@ -4,25 +4,40 @@
 //! at what they call, and in [`include/linux/blk-copy.h`](srctree/include/linux/blk-copy.h).
 
 use super::{
+    background,
     bottom,
     file,
+    job::{
+        self,
+        End,
+        Ways, //
+    },
     limits::{
         parse_max_bytes,
         Wish, //
     },
-    memory,
-    offload::{
-        Outcome,
+    pool::{
+        self,
+        Pool, //
+    },
+    request::{
+        List,
         Request, //
     },
-    plan::Ranges,
-    range::Range, //
+    shared::Stop,
+    stats, //
 };
-use core::ptr::NonNull;
+use core::{
+    pin::Pin,
+    ptr::NonNull, //
+};
 use kernel::{
     bindings,
     block::{
-        bdev::BlockDevice,
+        bdev::{
+            read_copy_stats,
+            BlockDevice, //
+        },
         bio::{
             Bio,
             OwnedBio, //
@@ -32,13 +47,11 @@ use kernel::{
             QueueLimits,
             QueueLimitsUpdate, //
         },
-        units::{
-            Sector,
-            Sectors, //
-        }, //
+        units::Sectors, //
     },
     error::from_result,
-    prelude::*, //
+    prelude::*,
+    seq_file::SeqFile, //
 };
 
 /// Prepares the engine at boot.
@@ -49,42 +62,12 @@ use kernel::{
 #[export]
 pub(crate) unsafe extern "C" fn blk_copy_init() -> c_int {
     from_result(|| {
-        memory::init()?;
+        pool::init()?;
         Ok(0)
     })
 }
 
-/// The ranges of a caller in C.
-struct List<'a>(&'a [bindings::blk_copy_range]);
-
-impl List<'_> {
-    /// # Safety
-    ///
-    /// There are `len` ranges at `first`, which stay valid and do not change while the value lives.
-    unsafe fn new(first: *const bindings::blk_copy_range, len: c_uint) -> Self {
-        // SAFETY: Required of the caller.
-        Self(unsafe { core::slice::from_raw_parts(first, len as usize) })
-    }
-
-    /// # Errors
-    ///
-    /// `EINVAL` if one of them is empty or overflows.
-    fn check(&self) -> Result {
-        let valid = (0..self.0.len()).all(|index| self.get(index).is_some());
-        valid.then_some(()).ok_or(EINVAL)
-    }
-}
-
-impl Ranges for List<'_> {
-    fn get(&self, index: usize) -> Option<Range> {
-        let range = self.0.get(index)?;
-        Range::new(Sector::new(range.sector), Sectors::new(range.nr_sects))
-    }
-}
-
-/// Copies inside a device, and waits for the end. The result is also in `params`.
-///
-/// Asynchronous calls are `-EOPNOTSUPP` so far.
+/// Copies inside a device.
 ///
 /// Context: task; may sleep.
 ///
@@ -95,47 +78,180 @@ impl Ranges for List<'_> {
 pub(crate) unsafe extern "C" fn blkdev_copy_offload(
     params: *mut bindings::blk_copy_params,
 ) -> c_int {
-    // SAFETY: Required of the caller.
-    let params = unsafe { &mut *params };
-    // SAFETY: Required of the caller.
-    let (result, copied) = match unsafe { offload(params) } {
-        Ok(Outcome { copied, stop: None }) => (Ok(0), copied),
-        Ok(Outcome {
-            copied,
-            stop: Some(stop),
-        }) => (Err(stop.into_error()), copied),
-        Err(error) => (Err(error), Sectors::ZERO),
-    };
-    params.copied = copied.get();
-    params.error = from_result(|| result);
-    params.error
+    // SAFETY: Required of the caller; without a pool nothing is asked of one.
+    unsafe { copy(params, Ways::OFFLOAD, core::ptr::null_mut()) }
 }
 
+/// Copies by reading and writing.
+///
+/// Context: task; may sleep.
+///
 /// # Safety
 ///
-/// As for [`blkdev_copy_offload`].
-unsafe fn offload(params: &bindings::blk_copy_params) -> Result<Outcome> {
-    if params.end_io.is_some() {
-        return Err(EOPNOTSUPP);
+/// As for [`blkdev_copy_offload`]; the pool, if there is one, is not destroyed before the end.
+#[export]
+pub(crate) unsafe extern "C" fn blkdev_copy_onload(
+    params: *mut bindings::blk_copy_params,
+    pool: *mut bindings::blk_copy_pool,
+) -> c_int {
+    // SAFETY: Required of the caller.
+    unsafe { copy(params, Ways::ONLOAD, pool) }
+}
+
+/// Copies, inside the device wherever it can.
+///
+/// Context: task; may sleep.
+///
+/// # Safety
+///
+/// As for [`blkdev_copy_onload`].
+#[export]
+pub(crate) unsafe extern "C" fn blkdev_copy(
+    params: *mut bindings::blk_copy_params,
+    pool: *mut bindings::blk_copy_pool,
+) -> c_int {
+    // SAFETY: Required of the caller.
+    unsafe { copy(params, Ways::ANY, pool) }
+}
+
+/// Checks and runs, or begins, a copy.
+///
+/// # Safety
+///
+/// As for [`blkdev_copy_onload`].
+unsafe fn copy(
+    params: *mut bindings::blk_copy_params,
+    ways: Ways,
+    pool: *mut bindings::blk_copy_pool,
+) -> c_int {
+    // SAFETY: Required of the caller. What is borrowed for long are the devices, the ranges and the
+    // pool, which stay.
+    let begun = unsafe {
+        begin(&*params, ways, pool, |request, pool| {
+            let params = NonNull::new(params).ok_or(EINVAL)?;
+            background::start(request, ways, pool, params)
+        })
+    };
+    let (copied, error) = match begun {
+        Ok(None) => return EIOCBQUEUED.to_errno(),
+        Ok(Some(End { copied, stop })) => (copied, stop.map(Stop::into_error)),
+        Err(error) => (Sectors::ZERO, Some(error)),
+    };
+    let error = error.map_or(0, Error::to_errno);
+    // SAFETY: Required of the caller, who has it for itself again.
+    unsafe {
+        (*params).copied = copied.get();
+        (*params).error = error;
     }
-    if params.nr_src == 0 && params.nr_dst == 0 {
-        return Ok(Outcome::nothing(None));
-    }
-    if params.src.is_null() || params.dst.is_null() {
-        return Err(EINVAL);
-    }
+    error
+}
+
+/// Runs a copy; one that nobody waits for is given to `start`.
+///
+/// # Safety
+///
+/// As for [`blkdev_copy_onload`], for as long as the copy takes.
+unsafe fn begin(
+    params: &bindings::blk_copy_params,
+    ways: Ways,
+    pool: *mut bindings::blk_copy_pool,
+    start: impl FnOnce(Request<'static>, &'static Pool) -> Result,
+) -> Result<Option<End>> {
+    // SAFETY: A pool of the caller's is one that `blk_copy_pool_create` has made.
+    let pool = match unsafe { pool.cast::<Pool>().as_ref() } {
+        Some(pool) => pool,
+        None => pool::shared().ok_or(ENODEV)?,
+    };
     // SAFETY: Required of the caller.
     let (src, dst, src_bdev, dst_bdev) = unsafe {
         (
-            List::new(params.src, params.nr_src),
-            List::new(params.dst, params.nr_dst),
+            list(params.src, params.nr_src)?,
+            list(params.dst, params.nr_dst)?,
             BlockDevice::from_raw(params.src_bdev),
             BlockDevice::from_raw(params.dst_bdev),
         )
     };
-    src.check()?;
-    dst.check()?;
-    Ok(Request::new((src_bdev, &src), (dst_bdev, &dst))?.run())
+    let request = Request::new((src_bdev, src), (dst_bdev, dst))?;
+    if request.total.is_zero() {
+        return Ok(Some(End::NOTHING));
+    }
+    if params.end_io.is_some() {
+        start(request, pool)?;
+        return Ok(None);
+    }
+    Ok(Some(job::run(request, ways, pool)))
+}
+
+/// The ranges of a caller.
+///
+/// # Errors
+///
+/// `EINVAL` if there are to be some, and are none.
+///
+/// # Safety
+///
+/// There are `len` ranges at `first`, which stay valid and do not change for `'a`.
+unsafe fn list<'a>(first: *const bindings::blk_copy_range, len: c_uint) -> Result<List<'a>> {
+    if len == 0 {
+        return Ok(List::new(&[]));
+    }
+    if first.is_null() {
+        return Err(EINVAL);
+    }
+    // SAFETY: Required of the caller.
+    Ok(List::new(unsafe {
+        core::slice::from_raw_parts(first, usize::try_from(len)?)
+    }))
+}
+
+/// Makes a reserve of memory.
+///
+/// Context: task; may sleep.
+///
+/// # Safety
+///
+/// None.
+#[export]
+pub(crate) unsafe extern "C" fn blk_copy_pool_create() -> *mut bindings::blk_copy_pool {
+    match Pool::new() {
+        // SAFETY: It stays where it is: only `blk_copy_pool_destroy` takes it back.
+        Ok(pool) => KBox::into_raw(unsafe { Pin::into_inner_unchecked(pool) }).cast(),
+        Err(error) => error.to_ptr(),
+    }
+}
+
+/// Frees a reserve of memory.
+///
+/// Context: task; may sleep.
+///
+/// # Safety
+///
+/// `pool` is NULL, or came from [`blk_copy_pool_create`] and is not used any more.
+#[export]
+pub(crate) unsafe extern "C" fn blk_copy_pool_destroy(pool: *mut bindings::blk_copy_pool) {
+    if !pool.is_null() {
+        // SAFETY: Required of the caller; it was pinned in a box.
+        drop(unsafe { Pin::new_unchecked(KBox::from_raw(pool.cast::<Pool>())) });
+    }
+}
+
+/// Shows the counters of a queue.
+///
+/// Context: task; may sleep.
+///
+/// # Safety
+///
+/// `m` is a file of `blk_copy_debugfs_register()`, so its private data is a queue.
+#[export]
+pub(crate) unsafe extern "C" fn blk_copy_stats_show(
+    m: *mut bindings::seq_file,
+    _unused: *mut c_void,
+) -> c_int {
+    // SAFETY: Required of the caller; debugfs removes the file before the queue goes.
+    let (m, queue) = unsafe { (SeqFile::from_raw(m), (*m).private.cast()) };
+    // SAFETY: As above.
+    stats::show(|outcome| unsafe { read_copy_stats(queue, outcome) }, m);
+    0
 }
 
 /// A bio of a copy has been checked and accounted. Returns the one to issue now, or NULL.

@@ -7,25 +7,28 @@
 //! written back and dropped before it writes, and until it has written nobody can make new ones.
 
 use super::{
-    offload::{
-        larger_block,
-        Outcome,
-        Request,
-        Stop, //
+    job::{
+        self,
+        End,
+        Ways, //
     },
-    range::Range, //
+    pool,
+    request::{
+        larger_block,
+        List,
+        Request, //
+    },
+    shared::Stop, //
 };
 use kernel::{
+    bindings::blk_copy_range,
     block::{
         file::{
             BlockFile,
             Locked, //
         },
         sched,
-        units::{
-            Sector,
-            Sectors, //
-        }, //
+        units::Sectors, //
     },
     prelude::*, //
 };
@@ -77,9 +80,9 @@ pub(crate) fn copy(
     if !src.is_direct() || !dst.is_direct() {
         return src.splice_to(src_pos, dst, dst_pos, len);
     }
-    let offload = todo.check()?;
+    let engine = todo.check()?;
     dst.update_time()?;
-    let result = todo.run(offload);
+    let result = todo.run(engine);
     src.accessed();
     if todo.done > 0 {
         dst.sync_written(&(dst_pos..todo.dst_pos))?;
@@ -134,8 +137,8 @@ impl<'a> Todo<'a> {
         Some(from < to_end && to < from_end)
     }
 
-    /// Checks a copy between `O_DIRECT` files, before it changes anything. Returns whether the
-    /// devices can copy.
+    /// Checks a copy between `O_DIRECT` files, before it changes anything. Returns whether the copy
+    /// engine can do it.
     fn check(&mut self) -> Result<bool> {
         let block = larger_block(self.src.bdev(), self.dst.bdev());
         let block = block.to_bytes().ok_or(EINVAL)?;
@@ -149,22 +152,23 @@ impl<'a> Todo<'a> {
             return Err(EINVAL);
         }
         let (src, dst) = self.ranges(self.left)?;
-        Ok(self.request(&[src], &[dst])?.is_possible())
+        let request = self.request(&src, &dst)?;
+        Ok(request.is_writable_anywhere() || !request.command_limits().is_none())
     }
 
-    fn run(&mut self, mut offload: bool) -> Result {
+    fn run(&mut self, mut engine: bool) -> Result {
         while self.left > 0 {
             if sched::fatal_signal_pending() {
                 return Err(EINTR);
             }
             let mut len = self.left.min(STEP);
-            if offload {
+            if engine {
                 let (copied, stop) = self.step(len)?;
                 self.advance(copied)?;
                 match stop {
                     None => continue,
                     Some(Stop::Failed(error)) => return Err(error),
-                    Some(Stop::Unsupported) => offload = false,
+                    Some(Stop::Unsupported) => engine = false,
                     // The rest of this step goes the other way.
                     Some(Stop::Busy) => {}
                 }
@@ -191,22 +195,32 @@ impl<'a> Todo<'a> {
     }
 
     /// The next `len` bytes of both devices.
-    fn ranges(&self, len: u64) -> Result<(Range, Range)> {
-        let range = |pos: u64| Range::new(Sector::from_bytes(pos)?, Sectors::from_bytes(len)?);
-        Ok((
-            range(self.src_pos).ok_or(EINVAL)?,
-            range(self.dst_pos).ok_or(EINVAL)?,
-        ))
+    fn ranges(&self, len: u64) -> Result<([blk_copy_range; 1], [blk_copy_range; 1])> {
+        let sectors = |bytes: u64| Sectors::from_bytes(bytes).ok_or(EINVAL);
+        let range = |pos: u64| {
+            Ok::<_, Error>([blk_copy_range {
+                sector: sectors(pos)?.get(),
+                nr_sects: sectors(len)?.get(),
+            }])
+        };
+        Ok((range(self.src_pos)?, range(self.dst_pos)?))
     }
 
-    fn request<'r>(&self, src: &'r [Range], dst: &'r [Range]) -> Result<Request<'r, [Range]>>
+    fn request<'r>(
+        &self,
+        src: &'r [blk_copy_range],
+        dst: &'r [blk_copy_range],
+    ) -> Result<Request<'r>>
     where
         'a: 'r,
     {
-        Request::new((self.src.bdev(), src), (self.dst.bdev(), dst))
+        Request::new(
+            (self.src.bdev(), List::new(src)),
+            (self.dst.bdev(), List::new(dst)),
+        )
     }
 
-    /// Offloads the next `len` bytes under the locks. Returns how many were copied, and why not
+    /// Copies the next `len` bytes under the locks. Returns how many were copied, and why not
     /// all of them.
     fn step(&self, len: u64) -> Result<(u64, Option<Stop>)> {
         let bytes = |pos: u64| Ok::<_, Error>(pos..pos.checked_add(len).ok_or(EINVAL)?);
@@ -215,7 +229,6 @@ impl<'a> Todo<'a> {
         let locked = Locked::new(self.src, self.dst);
         // The devices may have changed before they were locked, so the request is made anew.
         let (src, dst) = self.ranges(len)?;
-        let (src, dst) = ([src], [dst]);
         let request = self.request(&src, &dst)?;
         self.src.write_back(&from)?;
         // Whole pages are dropped, and their other blocks may be dirty.
@@ -225,7 +238,8 @@ impl<'a> Todo<'a> {
             Err(error) if error == EBUSY => return Ok((0, Some(Stop::Busy))),
             result => result?,
         }
-        let Outcome { copied, stop } = request.run();
+        let pool = pool::shared().ok_or(ENODEV)?;
+        let End { copied, stop } = job::run(request, Ways::ANY, pool);
         self.dst.invalidate_written(&to)?;
         drop(locked);
 

@@ -10,6 +10,10 @@ use super::{
         Limits,
         Plan,
         Ranges, //
+    },
+    pool::{
+        Pool,
+        SMALLEST, //
     }, //
 };
 use core::ptr::NonNull;
@@ -17,35 +21,19 @@ use kernel::{
     alloc::AllocError,
     block::alloc,
     mempool::Mempool,
-    prelude::*,
-    sync::SetOnce, //
+    prelude::*, //
 };
-
-/// Contexts that can be had when memory cannot. One is enough to make progress; each further one
-/// is a further copy that need not wait for it.
-const RESERVE: u16 = 16;
-
-/// Parts of the smallest chunk: one source, one destination.
-const SMALLEST: usize = 2;
-
-static POOL: SetOnce<Mempool> = SetOnce::new();
-
-/// Prepares the reserve. Called once at boot, in task context.
-pub(crate) fn init() -> Result<(), AllocError> {
-    let size = Context::size(SMALLEST).ok_or(AllocError)?;
-    POOL.populate(Mempool::new(RESERVE, size)?);
-    Ok(())
-}
 
 /// Memory for one context. Dropping it frees it.
 ///
 /// # Invariants
 ///
-/// The memory is of [`Context::size`] for `parts`, and nobody else's. It came from [`POOL`] if
-/// there are no more than [`SMALLEST`].
+/// The memory is of [`Context::size`] for `parts`, and nobody else's. It came from `reserve` if
+/// there are no more than [`SMALLEST`], which then outlives it.
 pub(crate) struct Memory {
     start: NonNull<u8>,
     parts: usize,
+    reserve: NonNull<Mempool>,
 }
 
 impl Memory {
@@ -53,28 +41,41 @@ impl Memory {
     /// of one range. [`None`] at the end of the plan.
     ///
     /// Context: task; may sleep. Does not fail for lack of memory.
-    pub(crate) fn for_chunk<L: Ranges + ?Sized>(
-        plan: &Plan<'_, L>,
+    ///
+    /// # Safety
+    ///
+    /// The pool outlives the memory.
+    pub(crate) unsafe fn for_chunk<L: Ranges + Copy>(
+        pool: &Pool,
+        plan: &Plan<L>,
         limits: &Limits,
     ) -> Option<(Chunk, Self)> {
         for limits in [*limits, limits.one_range()] {
             let chunk = plan.peek(&limits)?;
             let parts = plan.sources(&chunk).count() + plan.destinations(&chunk).count();
-            if let Ok(memory) = Self::new(parts) {
+            // SAFETY: Required of the caller.
+            if let Ok(memory) = unsafe { Self::new(&pool.contexts, parts) } {
                 return Some((chunk, memory));
             }
         }
         None
     }
 
-    fn new(parts: usize) -> Result<Self, AllocError> {
+    /// # Safety
+    ///
+    /// The reserve outlives the memory.
+    unsafe fn new(reserve: &Mempool, parts: usize) -> Result<Self, AllocError> {
         let start = if parts <= SMALLEST {
-            POOL.as_ref().ok_or(AllocError)?.alloc_noio()?
+            reserve.alloc_noio()?
         } else {
             alloc::try_noio(Context::size(parts).ok_or(AllocError)?)?
         };
-        // INVARIANT: Just allocated so.
-        Ok(Self { start, parts })
+        // INVARIANT: Just allocated so; the rest is required of the caller.
+        Ok(Self {
+            start,
+            parts,
+            reserve: NonNull::from(reserve),
+        })
     }
 
     /// Where it begins.
@@ -90,11 +91,12 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        match POOL.as_ref() {
+        if self.parts <= SMALLEST {
             // SAFETY: By the type invariant it came from there and is ours.
-            Some(pool) if self.parts <= SMALLEST => unsafe { pool.free(self.start) },
+            unsafe { self.reserve.as_ref().free(self.start) };
+        } else {
             // SAFETY: By the type invariant it came from `try_noio` and is ours.
-            _ => unsafe { alloc::free(self.start) },
+            unsafe { alloc::free(self.start) };
         }
     }
 }

@@ -35,6 +35,18 @@ impl Limits {
         }
     }
 
+    /// At most `max` sectors, in one piece.
+    pub(crate) fn one_piece(max: Sectors) -> Self {
+        let (src_segments, dst_segments) = (1, 1);
+        let segment = Sectors::ZERO;
+        Self {
+            max,
+            segment,
+            src_segments,
+            dst_segments,
+        }
+    }
+
     /// Whether nothing can be copied.
     pub(crate) fn is_none(self) -> bool {
         self.max.is_zero() || self.src_segments == 0 || self.dst_segments == 0
@@ -61,7 +73,7 @@ pub(crate) trait Ranges {
     }
 }
 
-impl Ranges for [Range] {
+impl Ranges for &[Range] {
     fn get(&self, index: usize) -> Option<Range> {
         <[Range]>::get(self, index).copied()
     }
@@ -76,7 +88,7 @@ pub(crate) struct Cursor {
 
 impl Cursor {
     /// What is left of the range that the cursor is in.
-    fn rest(self, list: &(impl Ranges + ?Sized)) -> Option<Range> {
+    fn rest(self, list: &impl Ranges) -> Option<Range> {
         let range = list.get(self.index)?;
         Range::new(
             range.start().checked_add(self.offset)?,
@@ -97,20 +109,20 @@ impl Cursor {
 }
 
 /// The pieces of a list that one chunk takes.
-pub(crate) struct Pieces<'a, L: ?Sized> {
-    list: &'a L,
+pub(crate) struct Pieces<L> {
+    list: L,
     cursor: Cursor,
     left: Sectors,
 }
 
-impl<L: Ranges + ?Sized> Iterator for Pieces<'_, L> {
+impl<L: Ranges> Iterator for Pieces<L> {
     type Item = Range;
 
     fn next(&mut self) -> Option<Range> {
         if self.left.is_zero() {
             return None;
         }
-        let rest = self.cursor.rest(self.list)?;
+        let rest = self.cursor.rest(&self.list)?;
         let (piece, _) = rest.split_at_most(self.left);
         self.left = self.left.checked_sub(piece.len())?;
         self.cursor = self.cursor.after(rest, piece.len());
@@ -130,18 +142,18 @@ pub(crate) struct Chunk {
 }
 
 /// Hands out the chunks of a copy, from its start and without a gap.
-#[derive(Debug)]
-pub(crate) struct Plan<'a, L: ?Sized> {
-    src_list: &'a L,
-    dst_list: &'a L,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan<L> {
+    src_list: L,
+    dst_list: L,
     src: Cursor,
     dst: Cursor,
     offset: Sectors,
 }
 
-impl<'a, L: Ranges + ?Sized> Plan<'a, L> {
+impl<L: Ranges + Copy> Plan<L> {
     /// Plans the copy of one list to the other, as far as the shorter one goes.
-    pub(crate) fn new(src_list: &'a L, dst_list: &'a L) -> Self {
+    pub(crate) fn new(src_list: L, dst_list: L) -> Self {
         Self {
             src_list,
             dst_list,
@@ -180,13 +192,18 @@ impl<'a, L: Ranges + ?Sized> Plan<'a, L> {
     }
 
     /// What a chunk of this plan reads.
-    pub(crate) fn sources(&self, chunk: &Chunk) -> Pieces<'a, L> {
+    pub(crate) fn sources(&self, chunk: &Chunk) -> Pieces<L> {
         pieces(self.src_list, chunk.src, chunk.len)
     }
 
     /// What a chunk of this plan writes.
-    pub(crate) fn destinations(&self, chunk: &Chunk) -> Pieces<'a, L> {
+    pub(crate) fn destinations(&self, chunk: &Chunk) -> Pieces<L> {
         pieces(self.dst_list, chunk.dst, chunk.len)
+    }
+
+    /// How far it has come, counted from the start of the copy.
+    pub(crate) fn offset(&self) -> Sectors {
+        self.offset
     }
 
     /// Goes on `len` sectors, at most to the end of both lists.
@@ -200,14 +217,14 @@ impl<'a, L: Ranges + ?Sized> Plan<'a, L> {
     }
 }
 
-fn pieces<L: ?Sized>(list: &L, cursor: Cursor, left: Sectors) -> Pieces<'_, L> {
+fn pieces<L>(list: L, cursor: Cursor, left: Sectors) -> Pieces<L> {
     Pieces { list, cursor, left }
 }
 
 /// How far a command can reach into a list: at most `max` sectors in at most `segments` ranges of
 /// at most `segment` sectors.
-fn reach<L: Ranges + ?Sized>(
-    list: &L,
+fn reach<L: Ranges + Copy>(
+    list: L,
     cursor: Cursor,
     max: Sectors,
     mut segments: usize,

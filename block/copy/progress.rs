@@ -4,77 +4,164 @@
 //!
 //! Pure: plain values, no FFI, no locks. Compiled on the host too.
 
+use super::verdict::Outcome;
 use kernel::block::units::Sectors;
 
-/// The progress of one copy. `V` says why a chunk was not copied.
-#[derive(Debug)]
-pub(crate) struct Progress<V> {
-    in_flight: usize,
-    /// Who waits is woken when so many chunks are left.
-    wake_at: Option<usize>,
-    started: Sectors,
-    /// The chunk nearest to the start that was not copied.
-    gap: Option<(Sectors, V)>,
+/// Chunks that were sent to the device and were not looked at since, oldest first. This bounds the
+/// memory that a copy has in flight, however long it is.
+///
+/// Half of the default number of requests of a queue, so that a copy leaves room for other I/O, and
+/// finds room for all of its own.
+pub(crate) const WINDOW: usize = 32;
+
+/// One chunk in the window.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    len: Sectors,
+    /// [`None`] while it is in flight.
+    outcome: Option<Outcome>,
 }
 
-impl<V: Copy> Progress<V> {
-    /// Nothing has begun.
+/// The window: a ring of [`Entry`], from the oldest one to the newest.
+#[derive(Debug)]
+pub(crate) struct Window {
+    ring: [Entry; WINDOW],
+    first: usize,
+    count: usize,
+    in_flight: usize,
+    /// Where the oldest one begins, counted from the start of the copy.
+    start: Sectors,
+}
+
+impl Window {
+    /// An empty window at the start of a copy.
     pub(crate) const fn new() -> Self {
+        let free = Entry {
+            len: Sectors::ZERO,
+            outcome: None,
+        };
         Self {
+            ring: [free; WINDOW],
+            first: 0,
+            count: 0,
             in_flight: 0,
-            wake_at: None,
-            started: Sectors::ZERO,
-            gap: None,
+            start: Sectors::ZERO,
         }
     }
 
-    /// A chunk that ends at `end`, counted from the start of the copy, sets out. Chunks set out in
-    /// order.
-    pub(crate) fn begin(&mut self, end: Sectors) {
-        self.in_flight += 1;
-        self.started = end;
-    }
-
-    /// The chunk that began at `offset` is over. Returns whether to wake who waits.
-    #[must_use = "somebody may wait for it"]
-    pub(crate) fn end(&mut self, offset: Sectors, verdict: Option<V>) -> bool {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        if let Some(verdict) = verdict {
-            if self.gap.is_none_or(|(first, _)| offset < first) {
-                self.gap = Some((offset, verdict));
-            }
-        }
-        self.wake_at
-            .take_if(|left| self.in_flight <= *left)
-            .is_some()
-    }
-
-    /// The one task that waits wants to go on when at most `left` chunks are in flight. Returns
-    /// whether it has to wait; if so, it is woken once.
-    #[must_use = "the task has to wait"]
-    pub(crate) fn wait(&mut self, left: usize) -> bool {
-        let wait = self.in_flight > left;
-        self.wake_at = wait.then_some(left);
-        wait
-    }
-
-    /// Chunks that have begun and are not over.
+    /// Chunks in flight.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Whether a chunk was not copied, so that no more should begin.
-    pub(crate) fn has_gap(&self) -> bool {
-        self.gap.is_some()
+    /// How many more chunks may be sent.
+    pub(crate) fn room(&self) -> usize {
+        WINDOW - self.count
     }
 
-    /// Sectors copied from the start without a gap, and what made the first gap. Exact once
-    /// nothing is in flight: every chunk before the first gap was copied.
-    pub(crate) fn result(&self) -> (Sectors, Option<V>) {
-        match self.gap {
-            Some((offset, verdict)) => (offset, Some(verdict)),
-            None => (self.started, None),
+    /// A chunk sets out, from where the last one ended. Returns the number that [`Window::end`]
+    /// wants, or nothing if there is no room.
+    pub(crate) fn begin(&mut self, len: Sectors) -> Option<usize> {
+        let slot = (self.first + self.count) % WINDOW;
+        let entry = self.ring.get_mut(slot)?;
+        if self.count == WINDOW {
+            return None;
         }
+        *entry = Entry { len, outcome: None };
+        self.count += 1;
+        self.in_flight += 1;
+        Some(slot)
+    }
+
+    /// The chunk of that number has ended. Returns where it began, counted from the start of the
+    /// copy.
+    pub(crate) fn end(&mut self, slot: usize, outcome: Outcome) -> Sectors {
+        let mut start = self.start;
+        let mut at = self.first;
+        while at != slot {
+            let len = self.ring.get(at).map_or(Sectors::ZERO, |entry| entry.len);
+            start = start.checked_add(len).unwrap_or(start);
+            at = (at + 1) % WINDOW;
+        }
+        if let Some(entry) = self.ring.get_mut(slot) {
+            entry.outcome = Some(outcome);
+        }
+        self.in_flight = self.in_flight.saturating_sub(1);
+        start
+    }
+
+    /// Takes the oldest chunks that have ended alike, up to the first one that has not: how, how
+    /// many, and their length in all.
+    pub(crate) fn take(&mut self) -> Option<Run> {
+        let outcome = self.oldest()?;
+        let mut run = Run {
+            outcome,
+            chunks: 0,
+            len: Sectors::ZERO,
+        };
+        while self.oldest() == Some(outcome) {
+            let entry = self.ring.get(self.first)?;
+            run.chunks += 1;
+            run.len = run.len.checked_add(entry.len)?;
+            self.first = (self.first + 1) % WINDOW;
+            self.count -= 1;
+        }
+        self.start = self.start.checked_add(run.len)?;
+        Some(run)
+    }
+
+    /// How the oldest chunk has ended; [`None`] if it is in flight, or if there is none.
+    pub(crate) fn oldest(&self) -> Option<Outcome> {
+        if self.count == 0 {
+            return None;
+        }
+        self.ring.get(self.first)?.outcome
+    }
+
+    /// Leaves out `len` sectors that are copied in another way. The window is empty.
+    pub(crate) fn skip(&mut self, len: Sectors) {
+        self.start = self.start.checked_add(len).unwrap_or(self.start);
+    }
+}
+
+/// Chunks that have ended alike and follow each other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) outcome: Outcome,
+    pub(crate) chunks: u32,
+    pub(crate) len: Sectors,
+}
+
+/// What is nearest to the start of what was not copied, and why it was not. Work that lies before
+/// it goes on, so that the result does not depend on the order in which things happen to end; work
+/// that lies behind it does not begin any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Gap<W>(Option<(Sectors, W)>);
+
+impl<W: Copy> Gap<W> {
+    /// There is none so far.
+    pub(crate) const NONE: Self = Self(None);
+
+    /// What is at `offset` was not copied.
+    pub(crate) fn note(&mut self, offset: Sectors, why: W) {
+        if self.allows(offset) {
+            self.0 = Some((offset, why));
+        }
+    }
+
+    /// Whether what is at `offset` lies before the gap.
+    pub(crate) fn allows(&self, offset: Sectors) -> bool {
+        self.0.is_none_or(|(gap, _)| offset < gap)
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The gap, once there is nothing in flight.
+    pub(crate) fn get(&self) -> Option<(Sectors, W)> {
+        self.0
     }
 }
 
@@ -86,44 +173,77 @@ impl<V: Copy> Progress<V> {
 mod tests {
     use super::*;
 
-    fn begun(chunks: u64) -> Progress<u8> {
-        let mut progress = Progress::new();
-        for chunk in 1..=chunks {
-            progress.begin(Sectors::new(8 * chunk));
+    const LEN: Sectors = Sectors::new(8);
+
+    fn begun(chunks: usize) -> Window {
+        let mut window = Window::new();
+        for chunk in 0..chunks {
+            assert_eq!(window.begin(LEN), Some(chunk));
         }
-        progress
+        window
+    }
+
+    fn run(outcome: Outcome, chunks: u32) -> Option<Run> {
+        let len = Sectors::new(8 * u64::from(chunks));
+        Some(Run {
+            outcome,
+            chunks,
+            len,
+        })
     }
 
     #[test]
-    fn everything_copied() {
-        let mut progress = begun(3);
-        for chunk in [2, 0, 1] {
-            assert!(!progress.end(Sectors::new(8 * chunk), None));
-        }
-        assert_eq!(progress.in_flight(), 0);
-        assert_eq!(progress.result(), (Sectors::new(24), None));
+    fn taken_in_order_whatever_ends_first() {
+        let mut window = begun(3);
+        assert_eq!(window.end(2, Outcome::Offloaded), Sectors::new(16));
+        assert_eq!(window.take(), None);
+        assert_eq!(window.end(0, Outcome::Offloaded), Sectors::ZERO);
+        assert_eq!(window.take(), run(Outcome::Offloaded, 1));
+        assert_eq!(window.end(1, Outcome::Offloaded), Sectors::new(8));
+        assert_eq!(window.in_flight(), 0);
+        assert_eq!(window.take(), run(Outcome::Offloaded, 2));
+        assert_eq!(window.take(), None);
     }
 
     #[test]
-    fn the_first_gap_counts_whatever_the_order() {
-        for order in [[1, 2], [2, 1]] {
-            let mut progress = begun(4);
-            let _ = progress.end(Sectors::new(24), None);
-            for chunk in order {
-                let _ = progress.end(Sectors::new(8 * chunk), Some(chunk as u8));
-            }
-            let _ = progress.end(Sectors::ZERO, None);
-            assert_eq!(progress.result(), (Sectors::new(8), Some(1)));
+    fn runs_end_where_the_outcome_changes() {
+        let mut window = begun(4);
+        for (slot, outcome) in [
+            (0, Outcome::Domain),
+            (1, Outcome::Domain),
+            (2, Outcome::Busy),
+            (3, Outcome::Offloaded),
+        ] {
+            window.end(slot, outcome);
         }
+        assert_eq!(window.take(), run(Outcome::Domain, 2));
+        assert_eq!(window.take(), run(Outcome::Busy, 1));
+        assert_eq!(window.take(), run(Outcome::Offloaded, 1));
     }
 
     #[test]
-    fn who_waits_is_woken_once() {
-        let mut progress = begun(3);
-        assert!(progress.wait(1));
-        assert!(!progress.end(Sectors::ZERO, None));
-        assert!(progress.end(Sectors::new(8), None));
-        assert!(!progress.wait(1));
-        assert!(!progress.end(Sectors::new(16), None));
+    fn the_window_is_bounded_and_turns() {
+        let mut window = begun(WINDOW);
+        assert_eq!(window.begin(LEN), None);
+        for slot in 0..WINDOW {
+            window.end(slot, Outcome::Offloaded);
+        }
+        assert_eq!(window.take(), run(Outcome::Offloaded, WINDOW as u32));
+        window.skip(LEN);
+        assert_eq!(window.room(), WINDOW);
+        let slot = window.begin(LEN);
+        let start = slot.map(|slot| window.end(slot, Outcome::Failed));
+        assert_eq!(start, Some(Sectors::new(8 * (WINDOW as u64 + 1))));
+    }
+
+    #[test]
+    fn the_first_gap_counts() {
+        let mut gap = Gap::NONE;
+        assert!(gap.is_none() && gap.allows(Sectors::new(100)));
+        gap.note(Sectors::new(16), 'b');
+        gap.note(Sectors::new(24), 'c');
+        assert!(gap.allows(Sectors::new(8)) && !gap.allows(Sectors::new(16)));
+        gap.note(Sectors::new(8), 'a');
+        assert_eq!(gap.get(), Some((Sectors::new(8), 'a')));
     }
 }

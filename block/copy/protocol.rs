@@ -8,7 +8,7 @@
 //! command.
 //!
 //! ```text
-//!              submit, park                    every part parked
+//!                 park                         every part parked
 //!   Translate --------------> Translate -------------------------> Dispatch
 //!       |                                                             |
 //!       | a part ends, with or without an error, or `refuse`          | the carrier ends
@@ -21,9 +21,10 @@
 //! it hands out, no bio is ended twice, and because every way into `Over` hands out all of them,
 //! none is forgotten.
 //!
-//! `live` counts those who may still call the machine: each part between its submission and its
-//! end, and the submitter itself. Who takes it to zero ([`Last::Yes`]) delivers the chunk's verdict
-//! and frees it; nobody else may touch the chunk afterwards.
+//! `live` counts the parts that have not ended. All of them are submitted, whatever happens to the
+//! first ones; who submits the last one does not look back. Who takes `live` to zero gets the
+//! [`Sole`] right to deliver the chunk's verdict and to free it; nobody else may touch the chunk
+//! afterwards.
 //!
 //! Pure: the bio handle `B`, the list of them `L` and the error `E` are parameters, the caller has
 //! the lock. Nothing is ended or submitted here, so that the caller can do it after dropping that
@@ -43,6 +44,15 @@ pub(crate) trait BioList<B>: Default {
     fn push(&mut self, bio: B);
 }
 
+/// A bio, as far as the machine looks at it.
+pub(crate) trait Handle {
+    /// Tells bios that are in flight from each other.
+    type Id: Copy + core::fmt::Debug + Eq;
+
+    /// Which bio it is. A clone is another one.
+    fn id(&self) -> Self::Id;
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Phase {
     Translate,
@@ -50,15 +60,12 @@ enum Phase {
     Over,
 }
 
-/// Whether the caller was the last one to use the chunk.
-#[must_use = "the last one delivers the verdict and frees the chunk"]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Last {
-    /// Nobody else uses the chunk any more.
-    Yes,
-    /// Somebody else does, and may free it at any moment.
-    No,
-}
+/// The last user's right to deliver the verdict of its chunk and to free it, which is spent by
+/// doing so. The machine makes one for each chunk, and nobody else can make any. Who gets none must
+/// not touch the chunk any more: somebody else may free it at any moment.
+#[must_use = "the last user delivers the verdict and frees the chunk"]
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Sole(());
 
 /// What becomes of a bio that arrived at the bottom of the stack.
 #[must_use = "the bio has to go somewhere"]
@@ -71,7 +78,7 @@ pub(crate) enum Park<B> {
     Dispatch(B),
     /// It is the carrier, on its way to the driver: let it pass.
     Pass(B),
-    /// The chunk is over, or has this part already: end the bio.
+    /// The chunk is over, or has this part already, or sent it to the driver: end the bio.
     Refused(B),
 }
 
@@ -95,46 +102,39 @@ impl Seen {
 
 /// The state of one chunk.
 #[derive(Debug)]
-pub(crate) struct Chunk<B, L, E> {
+pub(crate) struct Chunk<B: Handle, L, E> {
     phase: Phase,
     /// Parts that have not arrived.
     missing: usize,
     seen: Seen,
     carrier: Option<B>,
+    /// The one carrier that was paired. Another clone of it may have come to lie elsewhere.
+    dispatched: Option<B::Id>,
     others: L,
     live: usize,
     error: Option<E>,
 }
 
-impl<B, L: BioList<B>, E: Copy> Chunk<B, L, E> {
-    /// A chunk of so many parts, of which nothing was submitted. The caller is its submitter.
+impl<B: Handle, L: BioList<B>, E: Copy> Chunk<B, L, E> {
+    /// A chunk of so many parts, of which nothing was submitted. The caller submits each of them.
     pub(crate) fn new(parts: usize) -> Self {
         Self {
             phase: Phase::Translate,
             missing: parts,
             seen: Seen([0; WORDS]),
             carrier: None,
+            dispatched: None,
             others: L::default(),
-            live: 1,
+            live: parts,
             error: None,
         }
-    }
-
-    /// The submitter asks whether to submit one more part. After `true` it must do so; after
-    /// `false` the chunk has failed already and no part may follow.
-    pub(crate) fn submit(&mut self) -> bool {
-        let go_on = self.phase == Phase::Translate;
-        if go_on {
-            self.live += 1;
-        }
-        go_on
     }
 
     /// The bio of `part` has arrived at the bottom of the stack.
     pub(crate) fn park(&mut self, part: usize, bio: B) -> Park<B> {
         match self.phase {
             Phase::Translate => {}
-            Phase::Dispatch if part == CARRIER => return Park::Pass(bio),
+            Phase::Dispatch if self.dispatched == Some(bio.id()) => return Park::Pass(bio),
             Phase::Dispatch | Phase::Over => return Park::Refused(bio),
         }
         if !self.seen.insert(part) {
@@ -153,16 +153,12 @@ impl<B, L: BioList<B>, E: Copy> Chunk<B, L, E> {
         match self.carrier.take() {
             Some(carrier) => {
                 self.phase = Phase::Dispatch;
+                self.dispatched = Some(carrier.id());
                 Park::Dispatch(carrier)
             }
             // Not so: it is one of the parts.
             None => Park::Held,
         }
-    }
-
-    /// Whether the command is with the driver, so that what it reads does not change.
-    pub(crate) fn is_dispatched(&self) -> bool {
-        self.phase == Phase::Dispatch
     }
 
     /// The chunk must not be dispatched after all. Returns the bios that are still parked, which
@@ -176,9 +172,10 @@ impl<B, L: BioList<B>, E: Copy> Chunk<B, L, E> {
     /// The bio of `part`, as the submitter made it, has ended. `early` is the error of a chunk one
     /// part of which ended well without a command having been sent.
     ///
-    /// Returns the bios that the caller ends with [`Chunk::error`], and whether it was the last
-    /// user. If there are any, it was not.
-    pub(crate) fn ended(&mut self, part: usize, error: Option<E>, early: E) -> (L, Last) {
+    /// Returns the bios that the caller ends with [`Chunk::error`], or the right of the last user.
+    /// If there are any bios, it was not the last one.
+    #[must_use = "the bios, and the chunk, are the caller's"]
+    pub(crate) fn ended(&mut self, part: usize, error: Option<E>, early: E) -> (L, Option<Sole>) {
         let error = match (self.phase, error) {
             // A driver that knows nothing of copies ended it without doing anything.
             (Phase::Translate, None) => Some(early),
@@ -195,20 +192,11 @@ impl<B, L: BioList<B>, E: Copy> Chunk<B, L, E> {
                 end.push(carrier);
             }
         }
-        (end, self.leave())
-    }
-
-    /// A user leaves: the submitter when it has submitted what it could.
-    pub(crate) fn leave(&mut self) -> Last {
         self.live = self.live.saturating_sub(1);
-        if self.live == 0 {
-            Last::Yes
-        } else {
-            Last::No
-        }
+        (end, (self.live == 0).then_some(Sole(())))
     }
 
-    /// The first error, if there was one: the verdict once [`Last::Yes`] was returned.
+    /// The first error, if there was one: the verdict once there is a [`Sole`] user.
     pub(crate) fn error(&self) -> Option<E> {
         self.error
     }
@@ -223,6 +211,15 @@ impl BioList<u8> for [Option<u8>; 4] {
     }
 }
 
+#[cfg(any(test, CONFIG_BLK_COPY_KUNIT_TEST))]
+impl Handle for u8 {
+    type Id = u8;
+
+    fn id(&self) -> u8 {
+        *self
+    }
+}
+
 #[cfg_attr(
     CONFIG_BLK_COPY_KUNIT_TEST,
     kernel::macros::kunit_tests(blk_copy_protocol)
@@ -234,6 +231,8 @@ mod tests {
     const EARLY: u8 = 99;
     const NOBODY: [Option<u8>; 4] = [None; 4];
 
+    const LAST: Option<Sole> = Some(Sole(()));
+
     type Small = Chunk<u8, [Option<u8>; 4], u8>;
 
     fn only(bio: u8) -> [Option<u8>; 4] {
@@ -242,12 +241,7 @@ mod tests {
 
     /// Bios have the numbers of their parts; 0 is the carrier.
     fn submitted(parts: usize) -> Small {
-        let mut chunk = Chunk::new(parts);
-        for _ in 0..parts {
-            assert!(chunk.submit());
-        }
-        assert_eq!(chunk.leave(), Last::No);
-        chunk
+        Chunk::new(parts)
     }
 
     #[test]
@@ -264,15 +258,13 @@ mod tests {
             let [first, second, third] = order;
             assert_eq!(chunk.park(first, first as u8), Park::Held);
             assert_eq!(chunk.park(second, second as u8), Park::Held);
-            assert!(!chunk.is_dispatched());
             assert_eq!(chunk.park(third, third as u8), Park::Dispatch(0));
-            assert!(chunk.is_dispatched());
             assert_eq!(chunk.park(CARRIER, 0), Park::Pass(0));
             let (end, last) = chunk.ended(CARRIER, None, EARLY);
             assert_eq!(end.iter().flatten().count(), 2);
-            assert_eq!(last, Last::No);
-            assert_eq!(chunk.ended(1, None, EARLY), (NOBODY, Last::No));
-            assert_eq!(chunk.ended(2, None, EARLY), (NOBODY, Last::Yes));
+            assert_eq!(last, None);
+            assert_eq!(chunk.ended(1, None, EARLY), (NOBODY, None));
+            assert_eq!(chunk.ended(2, None, EARLY), (NOBODY, LAST));
             assert_eq!(chunk.error(), None);
         }
     }
@@ -281,35 +273,25 @@ mod tests {
     fn an_early_error_ends_what_is_parked() {
         let mut chunk = submitted(2);
         assert_eq!(chunk.park(1, 1), Park::Held);
-        assert_eq!(chunk.ended(CARRIER, Some(5), EARLY), (only(1), Last::No));
-        assert_eq!(chunk.ended(1, Some(7), EARLY), (NOBODY, Last::Yes));
-        assert_eq!(chunk.error(), Some(5));
-    }
-
-    #[test]
-    fn nothing_follows_a_failed_part() {
-        let mut chunk: Small = Chunk::new(2);
-        assert!(chunk.submit());
-        assert_eq!(chunk.ended(1, Some(5), EARLY), (NOBODY, Last::No));
-        assert!(!chunk.submit());
-        assert_eq!(chunk.leave(), Last::Yes);
+        assert_eq!(chunk.ended(CARRIER, Some(5), EARLY), (only(1), None));
+        assert_eq!(chunk.ended(1, Some(7), EARLY), (NOBODY, LAST));
         assert_eq!(chunk.error(), Some(5));
     }
 
     #[test]
     fn a_part_that_arrives_late_is_refused() {
         let mut chunk = submitted(2);
-        assert_eq!(chunk.ended(1, Some(5), EARLY), (NOBODY, Last::No));
+        assert_eq!(chunk.ended(1, Some(5), EARLY), (NOBODY, None));
         assert_eq!(chunk.park(CARRIER, 0), Park::Refused(0));
-        assert_eq!(chunk.ended(CARRIER, Some(5), EARLY), (NOBODY, Last::Yes));
+        assert_eq!(chunk.ended(CARRIER, Some(5), EARLY), (NOBODY, LAST));
     }
 
     #[test]
     fn success_without_a_command_is_no_success() {
         let mut chunk = submitted(2);
         assert_eq!(chunk.park(CARRIER, 0), Park::Held);
-        assert_eq!(chunk.ended(1, None, EARLY), (only(0), Last::No));
-        assert_eq!(chunk.ended(CARRIER, None, EARLY), (NOBODY, Last::Yes));
+        assert_eq!(chunk.ended(1, None, EARLY), (only(0), None));
+        assert_eq!(chunk.ended(CARRIER, None, EARLY), (NOBODY, LAST));
         assert_eq!(chunk.error(), Some(EARLY));
     }
 
@@ -322,13 +304,22 @@ mod tests {
     }
 
     #[test]
+    fn another_clone_of_the_carrier_does_not_pass() {
+        let mut chunk = submitted(2);
+        assert_eq!(chunk.park(CARRIER, 0), Park::Held);
+        assert_eq!(chunk.park(1, 1), Park::Dispatch(0));
+        assert_eq!(chunk.park(CARRIER, 2), Park::Refused(2));
+        assert_eq!(chunk.park(CARRIER, 0), Park::Pass(0));
+    }
+
+    #[test]
     fn refusing_hands_out_the_others() {
         let mut chunk = submitted(2);
         assert_eq!(chunk.park(CARRIER, 0), Park::Held);
         assert_eq!(chunk.park(1, 1), Park::Dispatch(0));
         assert_eq!(chunk.refuse(4), only(1));
-        assert_eq!(chunk.ended(1, Some(4), EARLY), (NOBODY, Last::No));
-        assert_eq!(chunk.ended(CARRIER, Some(4), EARLY), (NOBODY, Last::Yes));
+        assert_eq!(chunk.ended(1, Some(4), EARLY), (NOBODY, None));
+        assert_eq!(chunk.ended(CARRIER, Some(4), EARLY), (NOBODY, LAST));
         assert_eq!(chunk.error(), Some(4));
     }
 }

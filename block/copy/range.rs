@@ -69,7 +69,7 @@ impl Range {
 
     /// How many pieces of at most `max` sectors it takes; zero is no limit.
     pub(crate) const fn segments(self, max: Sectors) -> u64 {
-        if max.is_zero() {
+        if max.is_zero() || self.len.get() <= max.get() {
             return 1;
         }
         self.len.get().div_ceil(max.get())

@@ -4,7 +4,13 @@
 //! [`include/trace/events/block_copy.h`](srctree/include/trace/events/block_copy.h).
 
 use super::{
+    plan::{
+        Limits,
+        Plan,
+        Ranges, //
+    },
     range::Range,
+    request::Request,
     verdict::{
         Outcome,
         Verdict, //
@@ -19,7 +25,8 @@ use kernel::{
         bio::{
             Bio,
             Status, //
-        }, //
+        },
+        units::Sectors, //
     },
     prelude::*, //
 };
@@ -36,6 +43,13 @@ kernel::declare_trace! {
     ///
     /// Always safe to call.
     unsafe fn block_copy_dispatch(
+        src_dev: Dev, src: u64, dst_dev: Dev, dst: u64, nr_sects: u64
+    );
+
+    /// # Safety
+    ///
+    /// Always safe to call.
+    unsafe fn block_copy_onload(
         src_dev: Dev, src: u64, dst_dev: Dev, dst: u64, nr_sects: u64
     );
 
@@ -68,23 +82,40 @@ pub(crate) fn park(dev: Dev, range: Option<Range>, carrier: bool) {
 }
 
 /// All parts were paired: the first source, and the destination.
-pub(crate) fn dispatch(carrier: &Bio, from: Option<Range>) {
-    let from = from.map_or(0, |from| from.start().get());
+pub(crate) fn dispatch(carrier: &Bio, from: Range) {
+    let from = from.start().get();
     let (start, len) = (carrier.start().get(), carrier.len().get());
     let dev = carrier.bdev().disk_dev();
     // SAFETY: Always safe to call.
     unsafe { block_copy_dispatch(dev, from, dev, start, len) };
 }
 
-/// The chunk is over.
-pub(crate) fn done(dst: Dev, to: Range, verdict: Option<Verdict<Status>>) {
-    let error = match verdict {
-        Some(Verdict::Failed(status)) => status.to_error().to_errno(),
-        Some(Verdict::Fallback(_)) => EOPNOTSUPP.to_errno(),
-        None => 0,
-    };
+/// A chunk is over.
+pub(crate) fn chunk_done(dst: Dev, to: Range, verdict: Option<Verdict<Status>>) {
+    let error = verdict.map(|verdict| match verdict {
+        Verdict::Failed(status) => status.to_error(),
+        Verdict::Fallback(_) => EOPNOTSUPP,
+    });
+    done(dst, to, Outcome::from(&verdict), error);
+}
+
+/// A chunk, or a piece that was read and written, is over.
+pub(crate) fn done(dst: Dev, to: Range, outcome: Outcome, error: Option<Error>) {
     let (start, len) = (to.start().get(), to.len().get());
-    let outcome = Outcome::from(&verdict).into_raw();
+    let error = error.map_or(0, Error::to_errno);
     // SAFETY: Always safe to call.
-    unsafe { block_copy_done(dst, start, len, outcome, error) };
+    unsafe { block_copy_done(dst, start, len, outcome.into_raw(), error) };
+}
+
+/// So much of a copy, from where a plan has come to, is to be read and written: the places where
+/// that begins.
+pub(crate) fn onload<L: Ranges + Copy>(request: &Request<'_>, plan: &Plan<L>, len: Sectors) {
+    let first = plan.peek(&Limits::one_piece(len)).and_then(|chunk| {
+        let source = plan.sources(&chunk).next()?;
+        Some((source, plan.destinations(&chunk).next()?))
+    });
+    let Some((from, to)) = first else { return };
+    let (src, dst) = (request.src_bdev.dev(), request.dst_bdev.dev());
+    // SAFETY: Always safe to call.
+    unsafe { block_copy_onload(src, from.start().get(), dst, to.start().get(), len.get()) };
 }

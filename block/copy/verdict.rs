@@ -24,7 +24,8 @@ pub(crate) enum Verdict<S> {
     Failed(S),
 }
 
-/// What a trace shows. The numbers are those of `show_block_copy_outcome()`.
+/// How a piece of a copy ended, for traces and counters. The numbers are those of
+/// `show_block_copy_outcome()` and of `copy_stats` in `struct request_queue`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub(crate) enum Outcome {
@@ -33,6 +34,7 @@ pub(crate) enum Outcome {
     NotSupported = 2,
     Domain = 3,
     Busy = 4,
+    Onloaded = 5,
 }
 
 impl<S> From<&Option<Verdict<S>>> for Outcome {
@@ -40,16 +42,54 @@ impl<S> From<&Option<Verdict<S>>> for Outcome {
         match verdict {
             None => Outcome::Offloaded,
             Some(Verdict::Failed(_)) => Outcome::Failed,
-            Some(Verdict::Fallback(Reason::NotSupported)) => Outcome::NotSupported,
-            Some(Verdict::Fallback(Reason::Domain)) => Outcome::Domain,
-            Some(Verdict::Fallback(Reason::Busy)) => Outcome::Busy,
+            Some(Verdict::Fallback(reason)) => Outcome::from(*reason),
+        }
+    }
+}
+
+impl From<Reason> for Outcome {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::NotSupported => Outcome::NotSupported,
+            Reason::Domain => Outcome::Domain,
+            Reason::Busy => Outcome::Busy,
         }
     }
 }
 
 impl Outcome {
+    /// All of them, in the order of their numbers.
+    pub(crate) const ALL: [Self; 6] = [
+        Outcome::Offloaded,
+        Outcome::Failed,
+        Outcome::NotSupported,
+        Outcome::Domain,
+        Outcome::Busy,
+        Outcome::Onloaded,
+    ];
+
     /// The number that the trace carries.
     pub(crate) const fn into_raw(self) -> u8 {
         self as u8
+    }
+
+    /// The name that the counter has.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Outcome::Offloaded => "offloaded",
+            Outcome::Failed => "failed",
+            Outcome::NotSupported => "fallback_notsupp",
+            Outcome::Domain => "fallback_domain",
+            Outcome::Busy => "fallback_again",
+            Outcome::Onloaded => "onloaded",
+        }
+    }
+
+    /// Whether the device did not copy it, but another way may.
+    pub(crate) const fn is_fallback(self) -> bool {
+        matches!(
+            self,
+            Outcome::NotSupported | Outcome::Domain | Outcome::Busy
+        )
     }
 }

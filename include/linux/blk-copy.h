@@ -11,7 +11,9 @@
 
 #include <linux/blkdev.h>
 
+struct blk_copy_pool;
 struct file;
+struct seq_file;
 
 /**
  * struct blk_copy_range - a piece of a block device
@@ -49,21 +51,82 @@ struct blk_copy_params {
 #ifdef CONFIG_BLK_COPY_OFFLOAD
 
 /**
- * blkdev_copy_offload - copy inside a device, and wait for the end
- * @params: what to copy; the result is in there as well. @end_io must be NULL.
+ * blkdev_copy_offload - copy inside a device
+ * @params: what to copy; the result is in there as well
+ *
+ * Without @end_io the copy has ended when this returns. With it, the copy runs
+ * on; the caller's signals do not stop it, and @end_io is called once, in task
+ * context, before this returns or later. It may free @params.
  *
  * Context: Task context. May sleep, but needs no memory that it could fail to
  * get.
  *
- * Return: 0, or
+ * Return: -EIOCBQUEUED if @end_io was or will be called; otherwise it never is,
+ * and the result is 0, or
  * * -EINVAL - a range is empty, not on boundaries of both logical blocks, or
  *   past the end of its device; the sums differ; source and destination overlap
  * * -EPERM - the destination is read-only
  * * -EOPNOTSUPP - the devices cannot copy this: read and write it instead
  * * -EINTR - a fatal signal is pending
  * * other - the error of the device, after which no other way should be tried
+ *
+ * All but those of the first two lines are in @params->error where @end_io is
+ * called.
  */
 int blkdev_copy_offload(struct blk_copy_params *params);
+
+/**
+ * blkdev_copy_onload - copy by reading and writing
+ * @params: what to copy; the result is in there as well
+ * @pool: the caller's reserve of memory, or NULL for the one that all share
+ *
+ * Reads ahead while it writes, with at most 16 MiB of memory. As for
+ * blkdev_copy_offload(), but the devices need not be able to copy.
+ *
+ * Context: Task context. May sleep, but needs no memory that it could fail to
+ * get. A driver that copies in order to do its own I/O needs a @pool of its own.
+ *
+ * Return: as blkdev_copy_offload(); -EOPNOTSUPP if the destination is zoned,
+ * because its zones would have to be written in order
+ */
+int blkdev_copy_onload(struct blk_copy_params *params,
+		       struct blk_copy_pool *pool);
+
+/**
+ * blkdev_copy - copy, inside the device wherever it can
+ * @params: what to copy; the result is in there as well
+ * @pool: the caller's reserve of memory, or NULL for the one that all share
+ *
+ * What a device cannot copy is read and written, chunk by chunk. What it failed
+ * to copy is not: that is an error.
+ *
+ * Context: Task context. May sleep, but needs no memory that it could fail to
+ * get. A driver that copies in order to do its own I/O needs a @pool of its own.
+ *
+ * Return: as blkdev_copy_offload(); -EOPNOTSUPP if the device cannot copy, and
+ * the destination is zoned
+ */
+int blkdev_copy(struct blk_copy_params *params, struct blk_copy_pool *pool);
+
+/**
+ * blk_copy_pool_create - make a reserve of memory for copies
+ *
+ * Whatever happens to the memory of the machine, one copy at a time that uses
+ * the pool makes progress.
+ *
+ * Context: Task context. May sleep.
+ *
+ * Return: the pool, or an ERR_PTR() of -ENOMEM
+ */
+struct blk_copy_pool *blk_copy_pool_create(void);
+
+/**
+ * blk_copy_pool_destroy - free a reserve of memory
+ * @pool: from blk_copy_pool_create(), and not used by any copy any more; or NULL
+ *
+ * Context: Task context. May sleep.
+ */
+void blk_copy_pool_destroy(struct blk_copy_pool *pool);
 
 /**
  * blk_copy_nr_src - number of source ranges of a copy request
@@ -92,6 +155,8 @@ bool blk_copy_src(struct request *rq, unsigned int index,
 
 /* For the block layer and the VFS. */
 int blk_copy_init(void);
+void blk_copy_debugfs_register(struct request_queue *q);
+int blk_copy_stats_show(struct seq_file *m, void *unused);
 struct bio *blk_copy_intercept(struct bio *bio);
 bool blk_copy_fits(struct bio *bio);
 void blk_copy_validate_limits(struct queue_limits *lim);
@@ -132,6 +197,31 @@ static inline void blk_copy_default_limits(struct queue_limits *lim)
 static inline int blkdev_copy_offload(struct blk_copy_params *params)
 {
 	return -EOPNOTSUPP;
+}
+
+static inline int blkdev_copy_onload(struct blk_copy_params *params,
+				     struct blk_copy_pool *pool)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline int blkdev_copy(struct blk_copy_params *params,
+			      struct blk_copy_pool *pool)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline struct blk_copy_pool *blk_copy_pool_create(void)
+{
+	return NULL;
+}
+
+static inline void blk_copy_pool_destroy(struct blk_copy_pool *pool)
+{
+}
+
+static inline void blk_copy_debugfs_register(struct request_queue *q)
+{
 }
 
 static inline struct bio *blk_copy_issue(struct bio *bio)

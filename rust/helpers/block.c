@@ -4,6 +4,7 @@
 #include <linux/mempool.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
+#include <linux/workqueue.h>
 
 __rust_helper bool rust_helper_bdev_read_only(struct block_device *bdev)
 {
@@ -49,6 +50,12 @@ __rust_helper bool rust_helper_file_is_dsync(struct file *file)
 __rust_helper void *rust_helper_block_kmalloc(size_t size, gfp_t gfp)
 {
 	return kmalloc(size, gfp);
+}
+
+__rust_helper struct workqueue_struct *
+rust_helper_block_alloc_workqueue(const char *name)
+{
+	return alloc_workqueue("%s", WQ_MEM_RECLAIM | WQ_UNBOUND, 0, name);
 }
 
 __rust_helper void

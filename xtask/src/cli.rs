@@ -11,6 +11,7 @@ use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::bench;
 use crate::build;
 use crate::build::Context;
 use crate::build::Flavour;
@@ -145,6 +146,12 @@ enum Command {
         suites: Vec<Suite>,
     },
 
+    /// Measure copies: ways to copy take turns in one guest, and their ratios are shown.
+    ///
+    /// A number counts only with evidence of the way that the data went; without it the status is 1.
+    #[command(after_help = "Examples:\n  ./x bench\n  ./x bench chunk --repeat 15 --json")]
+    Bench(bench::Arguments),
+
     /// Write the work as patches that `git am` takes onto a pristine kernel.
     ///
     /// They are signed off by the user.name and user.email of git. Patches that an earlier run left
@@ -232,7 +239,7 @@ impl GuestArgs {
     }
 }
 
-fn guest_size(text: &str) -> Result<u64> {
+pub fn guest_size(text: &str) -> Result<u64> {
     guest::size(text)
 }
 
@@ -293,6 +300,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
             return tools::demo(&context, Options::new(guest), arguments);
         }
         Command::Test { suites } => return test::run(&context, &suites),
+        Command::Bench(arguments) => return bench::run(&context, arguments),
         Command::Series { dir } => {
             let _lock = context.cache.lock()?;
             let (tree, _) = build::prepare_tree(&context)?;

@@ -4,6 +4,7 @@
 //! One entry point, and every step can be repeated: a step looks at what is there, does what is missing, and says so. Nothing
 //! outside the cache folder is written, except by `setup`, which installs packages.
 
+mod bench;
 mod build;
 mod cache;
 mod cli;

@@ -23,6 +23,9 @@ use crate::ui::Step;
 /// The demo's program.
 const DEMO: &str = "copydemo";
 
+/// The program that measures.
+const BENCH: &str = "copybench";
+
 /// Cargo in this workspace, the one that runs us.
 pub fn cargo(context: &Context) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -85,19 +88,31 @@ pub fn build(context: &Context) -> Result<()> {
 
 /// The `demo` subcommand: builds everything and runs the demo in a guest.
 pub fn demo(context: &Context, options: Options, arguments: Vec<String>) -> Result<ExitCode> {
+    let timeout = Duration::from_secs(600);
+    run(context, Options { timeout, ..options }, DEMO, arguments)
+}
+
+/// The `bench` subcommand: the same with what measures. An emulated machine is slow.
+pub fn bench(context: &Context, options: Options, arguments: Vec<String>) -> Result<ExitCode> {
+    let timeout = Duration::from_secs(3600);
+    run(context, Options { timeout, ..options }, BENCH, arguments)
+}
+
+fn run(
+    context: &Context,
+    options: Options,
+    program: &str,
+    arguments: Vec<String>,
+) -> Result<ExitCode> {
     let kernel = build::build(context, options.variant(), When::Changed)?;
     build(context)?;
-    let program = context.cache.target().join("release").join(DEMO);
-    let mut command = vec![program.display().to_string()];
+    let path = context.cache.target().join("release").join(program);
+    let mut command = vec![path.display().to_string()];
     command.extend(arguments);
     // Of one word the guest would make a script; that is the same here.
     let job = guest::plain_job(context, command, context.repo.clone());
-    let options = Options {
-        timeout: Duration::from_secs(600),
-        ..options
-    };
     let finished = guest::boot(context, &kernel, &options, &job, Sink::Stream)
-        .with_context(|| format!("cannot run the demo in the {} guest", kernel.variant))?;
+        .with_context(|| format!("cannot run {program} in the {} guest", kernel.variant))?;
     finished.explain(&options);
     Ok(ExitCode::from(finished.status()))
 }
@@ -109,7 +124,9 @@ mod tests {
     #[test]
     fn the_tools_are_found_by_their_manifests() {
         let names = packages(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..")).unwrap();
-        assert!(names.iter().any(|name| name == DEMO), "{names:?}");
+        for program in [DEMO, BENCH] {
+            assert!(names.iter().any(|name| name == program), "{names:?}");
+        }
         assert!(names.iter().all(|name| name != "xtask"));
     }
 }

@@ -2,8 +2,8 @@
 
 //! Calls the copy engine as kernel code does, for tests and as an example.
 //!
-//! Writing a line to `blk_copy_test/copy` in debugfs runs a copy, and reading that file tells how
-//! the last one ended:
+//! Writing a line to `blk_copy_test/copy` in debugfs runs a copy and waits for its end, and reading
+//! that file tells how the last one ended:
 //!
 //! ```text
 //! # echo "offload /dev/nullb0 /dev/nullb0 0+8,64+8 1024+16" > /sys/kernel/debug/blk_copy_test/copy
@@ -11,8 +11,11 @@
 //! copied=16 error=0
 //! ```
 //!
-//! The lists are ranges of sectors, as `start+length`. Writing fails only if the line makes no
-//! sense; an error of the copy is in what is read.
+//! The first word is `offload`, `onload` or `auto`, for `blkdev_copy_offload()`,
+//! `blkdev_copy_onload()` or `blkdev_copy()`; with `,async` the copy is made in the background,
+//! with `,pool` it has a reserve of its own. The lists are ranges of sectors, as `start+length`, or
+//! `-` for none. Writing fails only if the line makes no sense; an error of the copy is in what is
+//! read.
 
 use kernel::{
     block::{
@@ -20,7 +23,9 @@ use kernel::{
         copy::{
             self,
             CopyRange,
-            Outcome, //
+            Outcome,
+            Pool,
+            Way, //
         },
         units::{
             Sector,
@@ -35,7 +40,11 @@ use kernel::{
     new_mutex,
     prelude::*,
     str::CString,
-    sync::Mutex,
+    sync::{
+        Arc,
+        Completion,
+        Mutex, //
+    },
     uaccess::UserSliceReader, //
 };
 
@@ -86,19 +95,69 @@ fn store(last: &Last, reader: &mut UserSliceReader) -> Result {
     Ok(())
 }
 
-/// Runs a line: what to do, two devices, two lists of ranges.
+/// Runs a line: how, two devices, two lists of ranges.
 fn run(line: &str) -> Result<Outcome> {
     let mut words = line.split_ascii_whitespace();
     let mut word = || words.next().ok_or(EINVAL);
-    let what = word()?;
+    let mut how = word()?.split(',');
+    let way = match how.next() {
+        Some("offload") => Way::Offload,
+        Some("onload") => Way::Onload,
+        Some("auto") => Way::Any,
+        _ => return Err(EINVAL),
+    };
+    let (mut background, mut pool) = (false, None);
+    for option in how {
+        match option {
+            "async" => background = true,
+            "pool" => pool = Some(Arc::new(Pool::new()?, GFP_KERNEL)?),
+            _ => return Err(EINVAL),
+        }
+    }
     let src = open(word()?, false)?;
     let dst = open(word()?, true)?;
-    let from = ranges(word()?)?;
-    let to = ranges(word()?)?;
-    match what {
-        "offload" => Ok(copy::offload((src.bdev(), &from), (dst.bdev(), &to))),
-        _ => Err(EINVAL),
+    let (from, to) = (ranges(word()?)?, ranges(word()?)?);
+    if background {
+        return start_and_wait(way, (src, from), (dst, to), pool);
     }
+    let (src, dst) = ((src.bdev(), &*from), (dst.bdev(), &*to));
+    Ok(copy::copy(way, src, dst, pool.as_deref()))
+}
+
+/// Where the end of a copy in the background is told.
+#[pin_data]
+struct Ended {
+    #[pin]
+    outcome: Mutex<Option<Outcome>>,
+    #[pin]
+    ended: Completion,
+}
+
+fn start_and_wait(
+    way: Way,
+    src: (OpenDevice, KVec<CopyRange>),
+    dst: (OpenDevice, KVec<CopyRange>),
+    pool: Option<Arc<Pool>>,
+) -> Result<Outcome> {
+    let ended = Arc::pin_init(
+        pin_init!(Ended {
+            outcome <- new_mutex!(None),
+            ended <- Completion::new(),
+        }),
+        GFP_KERNEL,
+    )?;
+    let told = ended.clone();
+    let begun = copy::start(way, src, dst, pool, move |outcome| {
+        *told.outcome.lock() = Some(outcome);
+        told.ended.complete_all();
+    });
+    if let Err(error) = begun {
+        let (copied, result) = (Sectors::ZERO, Err(error));
+        return Ok(Outcome { copied, result });
+    }
+    ended.ended.wait_for_completion();
+    let outcome = *ended.outcome.lock();
+    outcome.ok_or(EIO)
 }
 
 fn open(path: &str, write: bool) -> Result<OpenDevice> {

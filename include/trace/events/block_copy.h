@@ -19,7 +19,8 @@
 			 { 1, "failed" },				\
 			 { 2, "fallback:notsupp" },			\
 			 { 3, "fallback:domain" },			\
-			 { 4, "fallback:again" })
+			 { 4, "fallback:again" },			\
+			 { 5, "onloaded" })
 
 DECLARE_EVENT_CLASS(block_copy_pair,
 	TP_PROTO(dev_t src_dev, sector_t src, dev_t dst_dev, sector_t dst,
@@ -61,6 +62,13 @@ DEFINE_EVENT(block_copy_pair, block_copy_dispatch,
 	TP_ARGS(src_dev, src, dst_dev, dst, nr_sects)
 );
 
+/* So much, from these places on, is read and written instead. */
+DEFINE_EVENT(block_copy_pair, block_copy_onload,
+	TP_PROTO(dev_t src_dev, sector_t src, dev_t dst_dev, sector_t dst,
+		 sector_t nr_sects),
+	TP_ARGS(src_dev, src, dst_dev, dst, nr_sects)
+);
+
 /* One half is at the bottom and waits for the other. */
 TRACE_EVENT(block_copy_park,
 	TP_PROTO(dev_t dev, sector_t sector, sector_t nr_sects, bool dst),
@@ -84,7 +92,7 @@ TRACE_EVENT(block_copy_park,
 		  (unsigned long long)__entry->nr_sects)
 );
 
-/* The chunk is over: what came of it, and why. */
+/* A chunk, or a piece that was read and written, is over: how, and why. */
 TRACE_EVENT(block_copy_done,
 	TP_PROTO(dev_t dst_dev, sector_t dst, sector_t nr_sects,
 		 unsigned char outcome, int error),

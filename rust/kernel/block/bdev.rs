@@ -17,6 +17,10 @@ use crate::{
     error::from_err_ptr,
     prelude::*,
     str::CStrExt as _,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
     types::Opaque, //
 };
 use core::ptr::NonNull;
@@ -114,11 +118,52 @@ impl BlockDevice {
         NonNull::new(unsafe { (*self.queue()).copy_domain })
     }
 
+    /// Adds to the counters of copies (`copy_stats`).
+    pub fn count_copies(&self, outcome: u8, chunks: u32, len: Sectors) {
+        // SAFETY: By the type invariant the queue is valid, and its counters are used by atomic
+        // operations only.
+        let stats = unsafe { copy_stats(self.queue()) };
+        if let Some([count, sectors]) = stats.get(usize::from(outcome)) {
+            count.add(i64::from(chunks), Relaxed);
+            sectors.add(len.get().cast_signed(), Relaxed);
+        }
+    }
+
     /// The limits of the queue. They may change at any time.
     pub fn limits(&self) -> &QueueLimits {
         // SAFETY: By the type invariant the queue is valid.
         unsafe { QueueLimits::from_raw(&raw mut (*self.queue()).limits) }
     }
+}
+
+/// Chunks, and sectors.
+type CopyCounter = [Atomic<i64>; 2];
+
+/// The counters of copies.
+///
+/// # Safety
+///
+/// The queue is valid for `'a`.
+unsafe fn copy_stats<'a>(
+    queue: *mut bindings::request_queue,
+) -> &'a [CopyCounter; bindings::BLK_COPY_NR_OUTCOMES as usize] {
+    // SAFETY: Required of the caller; an `Atomic<i64>` is what C knows as `atomic64_t`.
+    unsafe { &*(&raw const (*queue).copy_stats).cast() }
+}
+
+/// Reads one of the counters of copies: chunks, and sectors.
+///
+/// # Safety
+///
+/// The queue is valid.
+pub unsafe fn read_copy_stats(
+    queue: *mut bindings::request_queue,
+    outcome: u8,
+) -> Option<(u64, u64)> {
+    // SAFETY: Required of the caller.
+    let [count, sectors] = unsafe { copy_stats(queue) }.get(usize::from(outcome))?;
+    let read = |counter: &Atomic<i64>| counter.load(Relaxed).cast_unsigned();
+    Some((read(count), read(sectors)))
 }
 
 /// A block device that the kernel has opened for itself. Closed when it is dropped.
@@ -148,6 +193,17 @@ impl OpenDevice {
     pub fn bdev(&self) -> &BlockDevice {
         // SAFETY: By the type invariant the file is open, which keeps the device.
         unsafe { BlockDevice::from_raw(bindings::file_bdev(self.0.as_ptr())) }
+    }
+}
+
+// SAFETY: Any task may use and close the file.
+unsafe impl Send for OpenDevice {}
+// SAFETY: Shared access is access to the device.
+unsafe impl Sync for OpenDevice {}
+
+impl AsRef<BlockDevice> for OpenDevice {
+    fn as_ref(&self) -> &BlockDevice {
+        self.bdev()
     }
 }
 

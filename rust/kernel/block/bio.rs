@@ -376,34 +376,19 @@ pub unsafe fn submit(bio: NonNull<Bio>) {
     unsafe { bindings::submit_bio(bio.as_ptr().cast()) };
 }
 
-/// Holds requests back, so that several that follow each other reach the driver together, and in
-/// the context of this task. Given to the function that [`plugged`] calls.
-pub struct Plug<'a>(Pin<&'a mut Opaque<bindings::blk_plug>>);
-
 /// Calls a function while requests are held back; they are sent when it returns, or when the task
-/// sleeps. Inside of another such function it has no effect, and neither has [`Plug::flush`].
+/// sleeps. So several that follow each other reach the driver together, and in the context of this
+/// task. `requests` is how many there will be about. Inside of another such function it has no
+/// effect.
 ///
 /// Context: task; may sleep.
-pub fn plugged<R>(f: impl FnOnce(&mut Plug<'_>) -> R) -> R {
-    let slot = core::pin::pin!(Opaque::uninit());
-    // SAFETY: `slot` is room for a plug, which is finished below, before its frame goes away.
-    unsafe { bindings::blk_start_plug(slot.get()) };
-    let mut plug = Plug(slot);
-    let result = f(&mut plug);
+pub fn plugged<R>(requests: u16, f: impl FnOnce() -> R) -> R {
+    let plug: Opaque<bindings::blk_plug> = Opaque::uninit();
+    // SAFETY: `plug` is room for a plug, which is finished below, before its frame goes away, and
+    // does not move before that.
+    unsafe { bindings::blk_start_plug_nr_ios(plug.get(), requests) };
+    let result = f();
     // SAFETY: The plug was started by this task above and has not moved since.
-    unsafe { bindings::blk_finish_plug(plug.0.get()) };
+    unsafe { bindings::blk_finish_plug(plug.get()) };
     result
-}
-
-impl Plug<'_> {
-    /// Sends what was held back to the driver, and begins anew.
-    ///
-    /// Context: task; may sleep.
-    pub fn flush(&mut self) {
-        // SAFETY: The plug was started by this task in `plugged` and has not moved since.
-        unsafe {
-            bindings::blk_finish_plug(self.0.get());
-            bindings::blk_start_plug(self.0.get());
-        }
-    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Copies inside devices: for callers, [`offload`]; for drivers, [`Command`].
+//! Copies between block devices: for callers, [`copy`](fn@copy) and [`start`]; for drivers that
+//! can copy inside their devices, [`Command`].
 //!
 //! A driver that sets `max_hw_copy_sectors` and its companions in its queue limits, and
 //! `copy_domain` in its queue, gets requests of the operation `REQ_OP_COPY_DST`. [`Command`] says
@@ -18,8 +19,12 @@ use super::{
 };
 use crate::{
     bindings,
-    error::to_result,
-    prelude::*, //
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    prelude::*,
+    sync::Arc, //
 };
 use core::{
     marker::PhantomData,
@@ -72,11 +77,19 @@ impl Command<'_> {
 
     /// The ranges that are read, in the order in which they are written one after the other.
     pub fn sources(&self) -> impl Iterator<Item = (Sector, Sectors)> + '_ {
-        (0..).map_while(|index| {
+        let mut left = self.len();
+        (0..).map_while(move |index| {
+            if left.is_zero() {
+                return None;
+            }
             let mut range = bindings::blk_copy_range::default();
             // SAFETY: By the type invariant the request is started; `range` is valid for writes.
-            let found = unsafe { bindings::blk_copy_src(self.rq.as_ptr(), index, &mut range) };
-            found.then(|| (Sector::new(range.sector), Sectors::new(range.nr_sects)))
+            if !unsafe { bindings::blk_copy_src(self.rq.as_ptr(), index, &mut range) } {
+                return None;
+            }
+            let len = Sectors::new(range.nr_sects);
+            left = left.checked_sub(len).unwrap_or_default();
+            Some((Sector::new(range.sector), len))
         })
     }
 }
@@ -105,8 +118,60 @@ pub struct Outcome {
     pub result: Result,
 }
 
-/// Copies the ranges of one list, one after the other, to those of the other, inside the device,
-/// and waits for the end. See `blkdev_copy_offload()`.
+impl Outcome {
+    fn new(params: &bindings::blk_copy_params) -> Self {
+        Self {
+            copied: Sectors::new(params.copied),
+            result: to_result(params.error),
+        }
+    }
+}
+
+/// How to copy.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// Inside the device, or not at all: `blkdev_copy_offload()`.
+    Offload,
+    /// By reading and writing: `blkdev_copy_onload()`.
+    Onload,
+    /// Inside the device wherever it can, by reading and writing elsewhere: `blkdev_copy()`.
+    Any,
+}
+
+/// A reserve of memory, with which one copy at a time makes progress whatever happens to the memory
+/// of the machine. A driver that copies in order to do its own I/O needs one of its own.
+///
+/// # Invariants
+///
+/// The pointer came from `blk_copy_pool_create()`.
+pub struct Pool(NonNull<bindings::blk_copy_pool>);
+
+// SAFETY: A pool is made to be used by several copies at once.
+unsafe impl Send for Pool {}
+// SAFETY: As above.
+unsafe impl Sync for Pool {}
+
+impl Pool {
+    /// Makes a reserve.
+    ///
+    /// Context: task; may sleep.
+    pub fn new() -> Result<Self> {
+        // SAFETY: The function has no requirements but its context.
+        let pool = from_err_ptr(unsafe { bindings::blk_copy_pool_create() })?;
+        // INVARIANT: Just created.
+        NonNull::new(pool).map(Self).ok_or(ENOMEM)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant it is a pool, and every copy that uses it has a reference.
+        unsafe { bindings::blk_copy_pool_destroy(self.0.as_ptr()) };
+    }
+}
+
+/// Copies the ranges of one list, one after the other, to those of the other, and waits for the
+/// end. Without a `pool`, the reserve that all share is used.
 ///
 /// Context: task; may sleep. Does not fail for lack of memory.
 ///
@@ -115,30 +180,123 @@ pub struct Outcome {
 /// - `EINVAL`: the lists are not as long as each other, overlap, or have ranges that are empty, not
 ///   on boundaries of both logical blocks, or past the end of their device.
 /// - `EPERM`: the destination is read-only.
-/// - `EOPNOTSUPP`: the devices cannot copy this. Read and write it instead.
+/// - `EOPNOTSUPP`: it cannot be copied in this way.
 /// - `EINTR`: the task is being killed.
 /// - Others: the error of the device, after which no other way should be tried.
-pub fn offload(
+pub fn copy(
+    way: Way,
     (src_bdev, src): (&BlockDevice, &[CopyRange]),
     (dst_bdev, dst): (&BlockDevice, &[CopyRange]),
+    pool: Option<&Pool>,
 ) -> Outcome {
-    let count = |list: &[CopyRange]| c_uint::try_from(list.len());
-    let (Ok(nr_src), Ok(nr_dst)) = (count(src), count(dst)) else {
-        let (copied, result) = (Sectors::ZERO, Err(EINVAL));
-        return Outcome { copied, result };
+    let mut params = match params((src_bdev, src), (dst_bdev, dst)) {
+        Ok(params) => params,
+        Err(error) => {
+            let (copied, result) = (Sectors::ZERO, Err(error));
+            return Outcome { copied, result };
+        }
     };
-    let mut params = bindings::blk_copy_params {
+    // SAFETY: The devices are open, and ranges and pool valid, as long as the references, which
+    // outlive the call, because it waits for the end.
+    unsafe { call(way, &mut params, pool) };
+    Outcome::new(&params)
+}
+
+/// What a copy in the background uses until it has ended.
+struct Started<S, D, F> {
+    params: bindings::blk_copy_params,
+    _src: S,
+    _dst: D,
+    _from: KVec<CopyRange>,
+    _to: KVec<CopyRange>,
+    _pool: Option<Arc<Pool>>,
+    done: F,
+}
+
+/// Begins a copy as [`copy`] makes it, and calls `done` when it has ended: once, in task context,
+/// before this returns or later. If it returns an error, nothing was begun, and `done` is not
+/// called.
+///
+/// Context: task; may sleep.
+pub fn start<S, D, F>(
+    way: Way,
+    (src, from): (S, KVec<CopyRange>),
+    (dst, to): (D, KVec<CopyRange>),
+    pool: Option<Arc<Pool>>,
+    done: F,
+) -> Result
+where
+    S: AsRef<BlockDevice> + Send + 'static,
+    D: AsRef<BlockDevice> + Send + 'static,
+    F: FnOnce(Outcome) + Send + 'static,
+{
+    let params = params((src.as_ref(), &from), (dst.as_ref(), &to))?;
+    let reserve = pool.clone();
+    let started = Started {
+        params,
+        _src: src,
+        _dst: dst,
+        _from: from,
+        _to: to,
+        _pool: pool,
+        done,
+    };
+    let started = KBox::into_raw(KBox::new(started, GFP_KERNEL)?);
+    // SAFETY: The devices, the ranges and the pool are in the box, which `ended` drops when the
+    // copy has ended. Nothing in it is touched here once that may have happened.
+    let status = unsafe {
+        (*started).params.private = started.cast();
+        (*started).params.end_io = Some(ended::<S, D, F>);
+        call(way, &raw mut (*started).params, reserve.as_deref())
+    };
+    if status == EIOCBQUEUED.to_errno() {
+        return Ok(());
+    }
+    // SAFETY: Nothing was begun, or there was nothing to do, so the box is ours.
+    let started = KBox::into_inner(unsafe { KBox::from_raw(started) });
+    to_result(status)?;
+    (started.done)(Outcome::new(&started.params));
+    Ok(())
+}
+
+/// Ends a copy in the background.
+///
+/// # Safety
+///
+/// For `end_io` of [`start`] alone.
+unsafe extern "C" fn ended<S, D, F: FnOnce(Outcome)>(params: *mut bindings::blk_copy_params) {
+    // SAFETY: `start` has put the box there, and the copy does not use it any more.
+    let started = unsafe { KBox::from_raw((*params).private.cast::<Started<S, D, F>>()) };
+    let outcome = Outcome::new(&started.params);
+    (KBox::into_inner(started).done)(outcome);
+}
+
+fn params(
+    (src_bdev, src): (&BlockDevice, &[CopyRange]),
+    (dst_bdev, dst): (&BlockDevice, &[CopyRange]),
+) -> Result<bindings::blk_copy_params> {
+    Ok(bindings::blk_copy_params {
         src_bdev: src_bdev.as_raw(),
         dst_bdev: dst_bdev.as_raw(),
         src: src.as_ptr().cast(),
         dst: dst.as_ptr().cast(),
-        nr_src,
-        nr_dst,
+        nr_src: c_uint::try_from(src.len())?,
+        nr_dst: c_uint::try_from(dst.len())?,
         ..Default::default()
-    };
-    // SAFETY: The devices are open, and the ranges valid, as long as the references, which outlive
-    // the call, because it waits for the end.
-    let result = to_result(unsafe { bindings::blkdev_copy_offload(&mut params) });
-    let copied = Sectors::new(params.copied);
-    Outcome { copied, result }
+    })
+}
+
+/// # Safety
+///
+/// As for `blkdev_copy()`.
+unsafe fn call(way: Way, params: *mut bindings::blk_copy_params, pool: Option<&Pool>) -> c_int {
+    let pool = pool.map_or(core::ptr::null_mut(), |pool| pool.0.as_ptr());
+    // SAFETY: Required of the caller.
+    unsafe {
+        match way {
+            Way::Offload => bindings::blkdev_copy_offload(params),
+            Way::Onload => bindings::blkdev_copy_onload(params, pool),
+            Way::Any => bindings::blkdev_copy(params, pool),
+        }
+    }
 }

@@ -49,6 +49,11 @@ impl QueueLimits {
         Sectors::from_bytes_floor(u64::from(read!(self, logical_block_size)))
     }
 
+    /// Most that one read or write may cover.
+    pub fn max_sectors(&self) -> Sectors {
+        Self::sectors(read!(self, max_sectors))
+    }
+
     /// Most that one copy command may cover; zero: nothing can be copied.
     pub fn max_copy(&self) -> Sectors {
         Self::sectors(read!(self, max_copy_sectors))

@@ -63,6 +63,14 @@ pub fn fatal_signal_pending() -> bool {
     unsafe { bindings::fatal_signal_pending(Task::current_raw()) != 0 }
 }
 
+/// Sleeps for about ten milliseconds: until there may be memory again.
+///
+/// Context: task; sleeps.
+pub fn pause() {
+    // SAFETY: The function has no requirements but its context.
+    unsafe { bindings::msleep(10) };
+}
+
 /// Lets other tasks run, if they have waited for long.
 ///
 /// Context: task; may sleep.

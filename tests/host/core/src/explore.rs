@@ -2,12 +2,12 @@
 
 //! Explores the state machine of a chunk in full: every order in which its bios can be submitted,
 //! arrive, fail on the way, be completed by a driver that ignores copies, be dispatched, refused and
-//! completed, with the submitter leaving at any moment.
+//! completed.
 //!
 //! In every one of them each submitted bio must be ended exactly once, the verdict delivered exactly
 //! once and after everything else, and it must be a success if and only if the command succeeded.
 
-use crate::protocol::{BioList, Chunk, Last, Park, CARRIER};
+use crate::protocol::{BioList, Chunk, Handle, Park, Sole, CARRIER};
 
 /// The error of a bio that failed on its way.
 const BROKEN: u8 = 1;
@@ -21,6 +21,14 @@ const EARLY: u8 = 4;
 impl BioList<usize> for Vec<usize> {
     fn push(&mut self, bio: usize) {
         Vec::push(self, bio);
+    }
+}
+
+impl Handle for usize {
+    type Id = usize;
+
+    fn id(&self) -> usize {
+        *self
     }
 }
 
@@ -40,7 +48,6 @@ enum Bio {
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Submit(usize),
-    Leave,
     Arrive(usize),
     /// It fails in some layer, before it arrives.
     Fails(usize),
@@ -53,7 +60,6 @@ struct World {
     chunk: Chunk<usize, Vec<usize>, u8>,
     bios: Vec<Bio>,
     next: usize,
-    submitter: bool,
     /// Whether one command can span the parts.
     pairs: bool,
     succeeded: bool,
@@ -66,7 +72,6 @@ impl World {
             chunk: Chunk::new(parts),
             bios: vec![Bio::Unborn; parts],
             next: 0,
-            submitter: true,
             pairs,
             succeeded: false,
             delivered: false,
@@ -75,13 +80,9 @@ impl World {
 
     fn events(&self) -> Vec<Event> {
         let mut events = Vec::new();
-        if self.submitter {
+        if self.next < self.bios.len() {
             // The carrier is submitted after the sources.
-            if self.next < self.bios.len() {
-                events.push(Event::Submit((self.next + 1) % self.bios.len()));
-            } else {
-                events.push(Event::Leave);
-            }
+            events.push(Event::Submit((self.next + 1) % self.bios.len()));
         }
         for (part, bio) in self.bios.iter().enumerate() {
             match bio {
@@ -111,24 +112,20 @@ impl World {
         let (parked, last) = self.chunk.ended(part, error, EARLY);
         let error = self.chunk.error();
         if !parked.is_empty() {
-            assert_eq!(last, Last::No);
+            assert_eq!(last, None);
         }
         for parked in parked {
             assert_eq!(self.bios[parked], Bio::Parked);
             self.end(parked, error);
         }
-        if last == Last::Yes {
-            self.deliver();
+        if let Some(sole) = last {
+            self.deliver(sole);
         }
     }
 
-    fn deliver(&mut self) {
+    fn deliver(&mut self, _sole: Sole) {
         assert!(!self.delivered, "delivered twice");
-        assert!(!self.submitter, "delivered under the submitter");
-        assert!(self
-            .bios
-            .iter()
-            .all(|bio| matches!(bio, Bio::Ended | Bio::Unborn)));
+        assert!(self.bios.iter().all(|bio| *bio == Bio::Ended));
         assert_eq!(
             self.chunk.error().is_none(),
             self.succeeded,
@@ -140,18 +137,8 @@ impl World {
     fn step(&mut self, event: Event) {
         match event {
             Event::Submit(part) => {
-                if self.chunk.submit() {
-                    self.bios[part] = Bio::Travels;
-                    self.next += 1;
-                } else {
-                    self.next = self.bios.len();
-                }
-            }
-            Event::Leave => {
-                self.submitter = false;
-                if self.chunk.leave() == Last::Yes {
-                    self.deliver();
-                }
+                self.bios[part] = Bio::Travels;
+                self.next += 1;
             }
             Event::Arrive(part) => self.arrive(part),
             Event::Fails(part) => self.end(part, Some(BROKEN)),
@@ -176,7 +163,6 @@ impl World {
                 assert_eq!(carrier, CARRIER);
                 self.bios.fill(Bio::Parked);
                 if self.pairs {
-                    assert!(self.chunk.is_dispatched());
                     self.bios[carrier] = Bio::Dispatched;
                     let Park::Pass(_) = self.chunk.park(carrier, carrier) else {
                         panic!("the dispatched bio does not pass");

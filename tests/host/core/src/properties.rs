@@ -5,8 +5,9 @@
 use crate::{
     limits::{parse_max_bytes, Wish},
     plan::{Limits, Plan},
-    progress::Progress,
+    progress::{Gap, Window, WINDOW},
     range::Range,
+    verdict::Outcome,
 };
 use kernel::block::units::{Sector, Sectors};
 use proptest::prelude::*;
@@ -203,22 +204,36 @@ proptest! {
     }
 
     #[test]
-    fn the_prefix_ends_at_the_first_gap(
-        verdicts in prop::collection::vec(prop::option::weighted(0.2, any::<u8>()), 1..40),
-        seed in any::<prop::sample::Index>(),
+    fn the_window_ends_in_order_and_the_gap_is_the_first(
+        outcomes in prop::collection::vec(0..Outcome::ALL.len(), 1..WINDOW),
+        order in any::<prop::sample::Index>(),
     ) {
-        let mut progress = Progress::new();
-        for chunk in 0..verdicts.len() as u64 {
-            progress.begin(Sectors::new(chunk + 1));
+        let outcomes: Vec<_> = outcomes.into_iter().map(|number| Outcome::ALL[number]).collect();
+        let (mut window, mut gap) = (Window::new(), Gap::NONE);
+        let slots: Vec<_> = (1..=outcomes.len() as u64)
+            .map(|len| window.begin(Sectors::new(len)).unwrap())
+            .collect();
+        let start = |chunk: usize| Sectors::new((1..=chunk as u64).sum());
+        let mut turned: Vec<usize> = (0..outcomes.len()).collect();
+        turned.rotate_left(order.index(outcomes.len()));
+        for chunk in turned {
+            let at = window.end(slots[chunk], outcomes[chunk]);
+            prop_assert_eq!(at, start(chunk));
+            if outcomes[chunk] == Outcome::Failed {
+                gap.note(at, chunk);
+            }
         }
-        let mut order: Vec<usize> = (0..verdicts.len()).collect();
-        order.rotate_left(seed.index(verdicts.len()));
-        for chunk in order {
-            let _ = progress.end(Sectors::new(chunk as u64), verdicts[chunk]);
+        let first = outcomes.iter().position(|outcome| *outcome == Outcome::Failed);
+        prop_assert_eq!(gap.get(), first.map(|chunk| (start(chunk), chunk)));
+        prop_assert_eq!(window.in_flight(), 0);
+        let mut taken = Vec::new();
+        let mut len = 0;
+        while let Some(run) = window.take() {
+            taken.extend(std::iter::repeat_n(run.outcome, run.chunks as usize));
+            len += run.len.get();
         }
-        let gap = verdicts.iter().position(Option::is_some);
-        let expected = gap.unwrap_or(verdicts.len()) as u64;
-        prop_assert_eq!(progress.in_flight(), 0);
-        prop_assert_eq!(progress.result(), (Sectors::new(expected), gap.and_then(|gap| verdicts[gap])));
+        prop_assert_eq!(len, start(outcomes.len()).get());
+        prop_assert_eq!(taken, outcomes);
+        prop_assert_eq!(window.room(), WINDOW);
     }
 }

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Copies that nobody waits for.
+//!
+//! The first turn is made by the caller; whatever ends later queues the next one. In between, the
+//! copy takes no thread. Its memory comes from the pool, so it needs no allocation either.
+
+use super::{
+    job::{
+        Job,
+        Turn,
+        Ways, //
+    },
+    pool::Pool,
+    request::Request,
+    shared::Shared, //
+};
+use core::{
+    cell::UnsafeCell,
+    pin::Pin,
+    ptr::{
+        addr_of,
+        addr_of_mut,
+        drop_in_place,
+        NonNull, //
+    }, //
+};
+use kernel::{
+    bindings,
+    block::{
+        bio::plugged,
+        sched, //
+    },
+    impl_has_work,
+    new_work,
+    prelude::*,
+    workqueue::{
+        HasWork,
+        RawWorkItem,
+        Work,
+        WorkItem,
+        WorkItemPointer, //
+    }, //
+};
+
+/// A copy in the background.
+#[pin_data]
+pub(crate) struct Background {
+    #[pin]
+    shared: Shared,
+    #[pin]
+    work: Work<Background>,
+    /// Of whoever has the [`Handle`].
+    job: UnsafeCell<Job<'static>>,
+    params: NonNull<bindings::blk_copy_params>,
+    pool: &'static Pool,
+}
+
+impl_has_work! {
+    impl HasWork<Self> for Background { self.work }
+}
+
+/// The right to drive a copy. There is one; while the copy waits it is with [`Shared`], which uses
+/// it to queue the copy.
+///
+/// # Invariants
+///
+/// The pointer is to a copy that is under way, and nobody else has this right.
+pub(crate) struct Handle(NonNull<Background>);
+
+// SAFETY: Any task may drive the copy.
+unsafe impl Send for Handle {}
+
+/// Begins a copy. `end_io` of `params` will be called, or was.
+///
+/// Context: task; may sleep. Does not fail for lack of memory.
+///
+/// # Safety
+///
+/// - `params` has an `end_io`. Until that is called `params` stays valid, the devices of the
+///   request stay open, and its lists stay valid and do not change.
+/// - The pool is not destroyed before that.
+pub(crate) unsafe fn start(
+    request: Request<'static>,
+    ways: Ways,
+    pool: &'static Pool,
+    params: NonNull<bindings::blk_copy_params>,
+) -> Result {
+    let memory = pool.jobs.alloc_noio()?.cast::<Background>();
+    let job = Job::new(request, ways, pool, false);
+    let onload = job.may_onload();
+    let background = pin_init!(Background {
+        shared <- Shared::new(Some(memory), onload),
+        work <- new_work!("blk_copy"),
+        job: UnsafeCell::new(job),
+        params,
+        pool,
+    });
+    // SAFETY: This is memory for one, which stays where it is.
+    unsafe { pin_init::raw_init(memory.as_ptr(), background) };
+    // SAFETY: It was just made, so this is the only handle.
+    let handle = unsafe { Handle::new(memory) };
+    if let Some(handle) = handle.advance() {
+        // The rest is not for the caller to do.
+        handle.enqueue();
+    }
+    Ok(())
+}
+
+impl Handle {
+    /// # Safety
+    ///
+    /// The copy is under way, and there is no other handle.
+    pub(crate) unsafe fn new(background: NonNull<Background>) -> Self {
+        // INVARIANT: Required of the caller.
+        Self(background)
+    }
+
+    /// Has the copy go on in a worker.
+    ///
+    /// Context: any. Does not sleep.
+    pub(crate) fn enqueue(self) {
+        // SAFETY: By the type invariant the copy is there. The field is constant.
+        let pool = unsafe { (*self.0.as_ptr()).pool };
+        pool.queue.enqueue(self);
+    }
+
+    /// Makes one turn. Returns the handle if there is more to do at once.
+    fn advance(self) -> Option<Self> {
+        let raw = self.0.as_ptr();
+        // SAFETY: By the type invariant the copy is there, and nobody else drives it. It does not
+        // move.
+        let (shared, job) = unsafe {
+            (
+                Pin::new_unchecked(&*addr_of!((*raw).shared)),
+                &mut *(*raw).job.get(),
+            )
+        };
+        // SAFETY: `start` requires that devices and pool stay; `shared` is pinned, and of this job.
+        let turn = plugged(job.requests(), || unsafe { job.turn(shared) });
+        match turn {
+            Turn::Over => {
+                self.finish();
+                None
+            }
+            // If so, the handle is with `shared`, and the copy may be over already.
+            Turn::Wait(low) if shared.arm(low) => None,
+            Turn::Wait(_) => Some(self),
+            Turn::Starved => {
+                // Who has the memory may need this very worker.
+                sched::pause();
+                self.enqueue();
+                None
+            }
+        }
+    }
+
+    /// The copy is over.
+    fn finish(self) {
+        let raw = self.0.as_ptr();
+        // SAFETY: By the type invariant the copy is there, and ours. Nothing is in flight, so
+        // nobody uses it any more once it is dropped. `start` requires that `params` is valid.
+        unsafe {
+            let shared = Pin::new_unchecked(&*addr_of!((*raw).shared));
+            let end = (*(*raw).job.get()).end(shared);
+            let (pool, mut params) = ((*raw).pool, (*raw).params);
+            drop_in_place(addr_of_mut!(*raw));
+            pool.jobs.free(self.0.cast());
+
+            let done = params.as_mut().end_io;
+            params.as_mut().copied = end.copied.get();
+            params.as_mut().error = end.stop.map_or(0, |stop| stop.into_error().to_errno());
+            if let Some(done) = done {
+                done(params.as_ptr());
+            }
+        }
+    }
+}
+
+impl WorkItem for Background {
+    type Pointer = Handle;
+
+    fn run(mut handle: Handle) {
+        while let Some(more) = handle.advance() {
+            handle = more;
+            sched::cond_resched();
+        }
+    }
+}
+
+// SAFETY: `run` gives back the handle that `__enqueue` took apart.
+unsafe impl WorkItemPointer<0> for Handle {
+    unsafe extern "C" fn run(work: *mut bindings::work_struct) {
+        // SAFETY: Only `__enqueue` queues this, with the work of a copy.
+        let handle = unsafe {
+            let background = Background::work_container_of(work.cast::<Work<Background>>());
+            Handle::new(NonNull::new_unchecked(background))
+        };
+        Background::run(handle);
+    }
+}
+
+// SAFETY: The work is in a copy, which stays until it has run.
+unsafe impl RawWorkItem<0> for Handle {
+    type EnqueueOutput = ();
+
+    unsafe fn __enqueue<F>(self, queue_work_on: F)
+    where
+        F: FnOnce(*mut bindings::work_struct) -> bool,
+    {
+        // SAFETY: By the type invariant the copy is there. There is one handle, so the work is not
+        // queued.
+        unsafe {
+            let work = Background::raw_get_work(self.0.as_ptr());
+            queue_work_on(Work::raw_get(work));
+        }
+    }
+}

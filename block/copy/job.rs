@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A copy, from its start to its end.
+//!
+//! The copy is cut into chunks, which are sent to the device one after the other, at most
+//! [`WINDOW`](super::progress::WINDOW) of them at a time. Where the device cannot copy, and only
+//! there, the data is read and written ([`onload`](super::onload)); what the device failed to copy
+//! is an error. The first error ends the copy: what lies before it goes on, what lies behind it
+//! does not begin.
+//!
+//! The task that drives the copy never waits in the middle of it: [`Job::turn`] does what can be
+//! done now. In between, a task waits ([`run`]), or nobody does
+//! ([`background`](super::background)).
+
+use super::{
+    onload::BufferList,
+    plan::Plan,
+    pool::Pool,
+    request::{
+        List,
+        Request, //
+    },
+    shared::{
+        Seen,
+        Shared,
+        Stop, //
+    },
+    stats,
+    trace,
+    verdict::Outcome, //
+};
+use core::pin::Pin;
+use kernel::{
+    block::{
+        bio::plugged,
+        sched,
+        units::Sectors, //
+    },
+    prelude::*, //
+};
+
+/// When the window is full, it is filled again once this many chunks are left in it.
+const REFILL: usize = super::progress::WINDOW / 2;
+
+/// In which ways a copy may be made.
+#[derive(Clone, Copy)]
+pub(crate) struct Ways {
+    pub(crate) offload: bool,
+    pub(crate) onload: bool,
+}
+
+impl Ways {
+    /// By the device, or not at all.
+    pub(crate) const OFFLOAD: Self = Self {
+        offload: true,
+        onload: false,
+    };
+    /// By reading and writing.
+    pub(crate) const ONLOAD: Self = Self {
+        offload: false,
+        onload: true,
+    };
+    /// By the device where it can, by reading and writing elsewhere.
+    pub(crate) const ANY: Self = Self {
+        offload: true,
+        onload: true,
+    };
+}
+
+/// What came of a copy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End {
+    /// Sectors copied from the start without a gap.
+    pub(crate) copied: Sectors,
+    /// Why it is not everything; [`None`] if it is.
+    pub(crate) stop: Option<Stop>,
+}
+
+impl End {
+    /// Nothing was to be done.
+    pub(crate) const NOTHING: Self = Self {
+        copied: Sectors::ZERO,
+        stop: None,
+    };
+}
+
+/// How a copy goes on.
+#[derive(Clone, Copy)]
+pub(crate) enum Turn {
+    /// It is over: nothing is in flight, and nothing is left to do.
+    Over,
+    /// When something in flight has ended: when a buffer comes back, or when at most so many chunks
+    /// are left.
+    Wait(usize),
+    /// When there is memory.
+    Starved,
+}
+
+/// A copy that is under way.
+pub(crate) struct Job<'a> {
+    pub(super) request: Request<'a>,
+    ways: Ways,
+    pub(super) pool: &'a Pool,
+    /// Whether to stop when the current task is being killed.
+    killable: bool,
+    /// What is sent to the device next.
+    pub(super) ahead: Plan<List<'a>>,
+    /// Everything before this was copied, or is in a buffer.
+    pub(super) behind: Plan<List<'a>>,
+    /// So much from `behind` on is to be read and written.
+    pub(super) extent: Sectors,
+    /// Buffers that are not in flight.
+    pub(super) free: BufferList,
+    /// All buffers of the copy.
+    pub(super) buffers: usize,
+    /// Buffers in flight.
+    pub(super) out: usize,
+}
+
+impl<'a> Job<'a> {
+    /// Prepares a copy.
+    pub(crate) fn new(request: Request<'a>, ways: Ways, pool: &'a Pool, killable: bool) -> Self {
+        let plan = Plan::new(request.src, request.dst);
+        Self {
+            request,
+            ways: Ways {
+                onload: ways.onload && request.is_writable_anywhere(),
+                ..ways
+            },
+            pool,
+            killable,
+            ahead: plan,
+            behind: plan,
+            extent: Sectors::ZERO,
+            free: BufferList::new(),
+            buffers: 0,
+            out: 0,
+        }
+    }
+
+    /// What those who end its I/O have to know.
+    pub(crate) fn may_onload(&self) -> bool {
+        self.ways.onload
+    }
+
+    /// How many requests the next turn is likely to make.
+    pub(crate) fn requests(&self) -> u16 {
+        let onload = !self.extent.is_zero() || self.out > 0;
+        if onload || self.request.command_limits().max >= self.left() {
+            1
+        } else {
+            super::progress::WINDOW as u16
+        }
+    }
+
+    /// What is left to be sent.
+    pub(super) fn left(&self) -> Sectors {
+        let total = self.request.total;
+        total.checked_sub(self.ahead.offset()).unwrap_or_default()
+    }
+
+    /// Does what can be done now, without waiting for anything in flight.
+    ///
+    /// Context: task; may sleep.
+    ///
+    /// # Safety
+    ///
+    /// Both devices stay open, and `shared` and the pool stay where they are, until a call of this
+    /// has returned [`Turn::Over`]. `shared` is of this job alone.
+    pub(crate) unsafe fn turn(&mut self, shared: Pin<&Shared>) -> Turn {
+        loop {
+            let killed = self.killable && sched::fatal_signal_pending();
+            let seen = shared.look(self.extent.is_zero());
+            self.take_run(&seen);
+            let Seen {
+                mut gap,
+                in_flight,
+                room,
+                run,
+                back,
+            } = seen;
+            // SAFETY: Required of the caller.
+            let mut acted = unsafe { self.take_back(back, &mut gap, killed, shared) };
+            acted |= run.is_some();
+
+            let stopped = killed || !gap.allows(self.behind.offset());
+            if !self.extent.is_zero() {
+                // SAFETY: Required of the caller.
+                acted |= !stopped && unsafe { self.read_ahead(shared) };
+            } else if !stopped && gap.is_none() && run.is_none() && !self.left().is_zero() {
+                // SAFETY: Required of the caller.
+                acted |= unsafe { self.send(room, shared) };
+            }
+            if acted {
+                continue;
+            }
+            if in_flight > 0 || self.out > 0 {
+                let more = !stopped && gap.is_none() && !self.left().is_zero();
+                return Turn::Wait(if more { REFILL } else { 0 });
+            }
+            if !self.extent.is_zero() && !stopped {
+                return Turn::Starved;
+            }
+            if killed && self.behind.offset() < self.request.total {
+                shared.note(self.behind.offset(), Stop::Failed(EINTR));
+            }
+            return Turn::Over;
+        }
+    }
+
+    /// Chunks have ended.
+    fn take_run(&mut self, seen: &Seen) {
+        let Some(run) = seen.run else { return };
+        stats::count(self.request.dst_bdev, run.outcome, run.chunks, run.len);
+        if run.outcome == Outcome::Offloaded {
+            self.behind.advance(run.len);
+        } else {
+            self.onload(run.len);
+        }
+    }
+
+    /// From `behind` on, so much is to be read and written.
+    fn onload(&mut self, len: Sectors) {
+        self.extent = len;
+        trace::onload(&self.request, &self.behind, len);
+    }
+
+    /// Sends chunks, as far as there is room for them. Returns whether that changed anything.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Job::turn`].
+    unsafe fn send(&mut self, room: usize, shared: Pin<&Shared>) -> bool {
+        let limits = self.request.command_limits();
+        if self.ways.offload && !limits.is_none() {
+            // SAFETY: Required of the caller.
+            return unsafe { self.offload(&limits, room, shared) };
+        }
+        if room < super::progress::WINDOW {
+            // First of all, what is under way.
+            return false;
+        }
+        let left = self.left();
+        if self.ways.offload {
+            stats::count(self.request.dst_bdev, Outcome::NotSupported, 1, left);
+        }
+        if self.ways.onload {
+            shared.skip(left);
+            self.ahead.advance(left);
+            self.onload(left);
+        } else {
+            shared.note(self.ahead.offset(), Stop::Unsupported);
+        }
+        true
+    }
+
+    /// How it ended. Gives back what it has.
+    ///
+    /// Context: task; may sleep.
+    pub(crate) fn end(&mut self, shared: Pin<&Shared>) -> End {
+        while let Some(buffer) = self.free.pop() {
+            self.pool.put_buffer(buffer);
+        }
+        let dst = self.request.dst_bdev;
+        match shared.result(|run| stats::count(dst, run.outcome, run.chunks, run.len)) {
+            Some((copied, stop)) => End {
+                copied,
+                stop: Some(stop),
+            },
+            None => End {
+                copied: self.request.total,
+                stop: None,
+            },
+        }
+    }
+}
+
+/// Copies, and waits for the end.
+///
+/// Context: task; may sleep. A fatal signal ends it.
+pub(crate) fn run(request: Request<'_>, ways: Ways, pool: &Pool) -> End {
+    let mut job = Job::new(request, ways, pool, true);
+    pin_init::stack_pin_init!(let shared = Shared::new(None, job.may_onload()));
+    let shared = shared.as_ref();
+    loop {
+        // SAFETY: The devices are open and the pool exists as long as the references, and `shared`
+        // is pinned until the job is over.
+        match plugged(job.requests(), || unsafe { job.turn(shared) }) {
+            Turn::Over => return job.end(shared),
+            Turn::Starved => sched::pause(),
+            Turn::Wait(low) => {
+                while shared.arm(low) {
+                    shared.wait();
+                }
+            }
+        }
+        sched::cond_resched();
+    }
+}

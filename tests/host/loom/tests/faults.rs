@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The model finds mistakes: each of these is in one step of the glue, and in no test may it go
+//! unnoticed.
+
+use copy_loom::explore;
+use copy_loom::Device;
+use copy_loom::Driver;
+use copy_loom::Fault;
+use copy_loom::Scenario;
+use copy_loom::Thread::*;
+use copy_loom::Way;
+use copy_loom::Way::*;
+
+/// A chunk whose source goes this way, with a mistake.
+fn explore_fault(fault: Fault, source: Way) {
+    let ways = [(Arrives, Own), (source, Own)];
+    explore(Scenario {
+        fault: Some(fault),
+        ..Scenario::new(&ways, (Device::Succeeds, Own))
+    });
+}
+
+macro_rules! faults {
+    ($($name:ident: $fault:ident, $source:ident, $message:literal;)*) => {$(
+        #[test]
+        #[should_panic(expected = $message)]
+        fn $name() {
+            explore_fault(Fault::$fault, $source);
+        }
+    )*};
+}
+
+faults! {
+    parked_bios_ended_with_the_lock: EndsLocked, Fails, "deadlock";
+    others_ended_with_the_lock: RefusesLocked, Strays, "deadlock";
+    the_rest_not_submitted_after_an_error: StopsEarly, Fails, "deadlock";
+    the_chunk_looked_at_after_the_last_part: LooksBack, Arrives, "Causality violation";
+    the_chunk_not_freed: Leaks, Arrives, "leaked";
+    a_refused_carrier_ended_twice: EndsCarrierTwice, Strays, "used after it was freed";
+    the_others_forgotten: LosesOthers, Strays, "deadlock";
+    a_place_written_without_the_lock: PlacesUnlocked, Arrives, "Causality violation";
+    the_copy_woken_without_the_lock: WakesLate, Arrives, "Causality violation";
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn a_copy_queued_that_is_being_driven() {
+    explore(Scenario {
+        fault: Some(Fault::WakesAlways),
+        driver: Driver::Worker,
+        ..Scenario::new(&[(Arrives, Own), (Fails, Own)], (Device::Succeeds, Own))
+    });
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a command costs: the same copy, by one call, in small commands and in large ones.
+
+use anyhow::{bail, Result};
+use blkcopy::size::human;
+
+use super::{pair, Options};
+use crate::disk::Disk;
+use crate::evidence::Way;
+use crate::measure::{measure, Measured, Setting, Variant};
+use crate::module;
+use crate::ratio::{Ratio, Target};
+use crate::report::Benchmark;
+
+const BYTES: u64 = 64 << 20;
+const SMALL: u64 = 4096;
+const LARGE: u64 = 1 << 20;
+
+/// How much longer small commands may take.
+const TARGET: Target = Target::AtMost(1.6);
+
+pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
+    module::load()?;
+    let disk = Disk::filled(2 * BYTES, &[])?;
+    if disk.copy_max_hw_bytes()? < LARGE {
+        bail!(
+            "null_blk copies less than {} with one command",
+            human(LARGE)
+        );
+    }
+    let variant = |max: u64| Variant {
+        label: format!("commands of {}", human(max)),
+        way: Way::Offload { command: max },
+        run: {
+            let disk = &disk;
+            Box::new(move || {
+                disk.set_copy_max_bytes(max)?;
+                module::copy("offload", (disk, 0), (disk, BYTES), BYTES)
+            })
+        },
+    };
+    let setting = Setting {
+        src: &disk,
+        dst: &disk,
+        bytes: BYTES,
+    };
+    let variants = measure(
+        &setting,
+        &[variant(SMALL), variant(LARGE)],
+        options.repeat,
+        say,
+    )?;
+    let sentence = format!(
+        "commands of {} take {{}} as long as of {}",
+        human(SMALL),
+        human(LARGE)
+    );
+    let ratio = Ratio::new(
+        "time_small_large",
+        sentence,
+        pair(&variants, 0, 1),
+        Some(TARGET),
+    );
+    let each = nanoseconds_each(&variants[0], &variants[1]);
+    Ok(Benchmark {
+        name: "chunk",
+        title: format!("{} within one disk, offloaded by one call", human(BYTES)),
+        bytes: BYTES,
+        ratios: vec![ratio],
+        notes: vec![format!("each further command costs {each:.0} ns")],
+        variants,
+    })
+}
+
+fn nanoseconds_each(small: &Measured, large: &Measured) -> f64 {
+    let further = small.copies.requests - large.copies.requests;
+    (small.median_seconds - large.median_seconds) * 1e9 / further as f64
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a program gains: `copy_file_range` within a disk against reading and writing.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, Context, Result};
+use blkcopy::size::human;
+
+use super::{pair, read_and_write, Options};
+use crate::disk::Disk;
+use crate::evidence::Way;
+use crate::measure::{measure, Setting, Variant};
+use crate::ratio::Ratio;
+use crate::report::Benchmark;
+
+const BYTES: u64 = 256 << 20;
+const STEP: u64 = 1 << 20;
+
+pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
+    let disk = Disk::filled(2 * BYTES, &[])?;
+    let command = disk.copy_max_hw_bytes()?;
+    let disk = &disk;
+    let copy = move |max: u64| {
+        disk.set_copy_max_bytes(max)?;
+        copy_file_range(disk)
+    };
+    let variants = [
+        Variant {
+            label: "copy_file_range".into(),
+            way: Way::Offload { command },
+            run: Box::new(move || copy(command)),
+        },
+        Variant {
+            label: "the same, copy_max_bytes=0".into(),
+            way: Way::Kernel,
+            run: Box::new(move || copy(0)),
+        },
+        Variant {
+            label: format!("read + write, {} each", human(STEP)),
+            way: Way::Program,
+            run: Box::new(move || read_and_write((disk, 0), (disk, BYTES), BYTES, STEP)),
+        },
+    ];
+    let setting = Setting {
+        src: disk,
+        dst: disk,
+        bytes: BYTES,
+    };
+    let variants = measure(&setting, &variants, options.repeat, say)?;
+    let program = format!(
+        "offloading is {{}} as fast as a program that reads and writes {} each",
+        human(STEP)
+    );
+    let kernel = String::from("offloading is {} as fast as the kernel without it");
+    Ok(Benchmark {
+        name: "offload",
+        title: format!("{} within one disk", human(BYTES)),
+        bytes: BYTES,
+        ratios: vec![
+            Ratio::new("rate_offload_program", program, pair(&variants, 2, 0), None),
+            Ratio::new("rate_offload_kernel", kernel, pair(&variants, 1, 0), None),
+        ],
+        notes: Vec::new(),
+        variants,
+    })
+}
+
+/// Copies the first half of a disk to the second.
+fn copy_file_range(disk: &Disk) -> Result<Duration> {
+    let (src, dst) = (disk.open(false)?, disk.open(true)?);
+    let (mut from, mut to) = (0, BYTES);
+    let started = Instant::now();
+    while from < BYTES {
+        let left = usize::try_from(BYTES - from)?;
+        let copied = rustix::fs::copy_file_range(&src, Some(&mut from), &dst, Some(&mut to), left)
+            .with_context(|| format!("copy_file_range failed with {left} bytes to go"))?;
+        if copied == 0 {
+            bail!("copy_file_range stopped with {left} bytes to go");
+        }
+    }
+    Ok(started.elapsed())
+}

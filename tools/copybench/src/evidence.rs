@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Whether the data went the way that is timed.
+
+use blkcopy::size::human;
+use serde::Serialize;
+
+use crate::counters::{CopyStats, Counted};
+use crate::trace::Copies;
+
+/// The way that the data should go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// The device copies, at most so many bytes with one command.
+    Offload { command: u64 },
+    /// The engine of the kernel reads and writes.
+    Onload,
+    /// The kernel reads and writes, by whatever means.
+    Kernel,
+    /// A program reads and writes.
+    Program,
+}
+
+impl Way {
+    /// Checks one run of `bytes`. `copies` is what the driver did, if that was traced.
+    pub fn check(
+        self,
+        bytes: u64,
+        copies: Option<Copies>,
+        counted: &Counted,
+    ) -> Result<(), String> {
+        let read = if self.offloads() { 0 } else { bytes };
+        if counted.read != read {
+            let (found, wanted) = (human(counted.read), human(read));
+            return Err(format!(
+                "{found} were read from the source instead of {wanted}"
+            ));
+        }
+        let wanted = self.copies(bytes);
+        if let Some(copies) = copies.filter(|copies| *copies != wanted) {
+            return Err(format!(
+                "the driver executed {} copies of {} in all instead of {} of {}",
+                copies.requests,
+                human(copies.bytes),
+                wanted.requests,
+                human(wanted.bytes)
+            ));
+        }
+        match counted.stats {
+            Some(stats) => self.check_stats(bytes, stats),
+            None if self == Self::Onload => {
+                Err("this kernel does not count copies (copy_stats), so nothing is proved".into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn check_stats(self, bytes: u64, stats: CopyStats) -> Result<(), String> {
+        let onloaded = match self {
+            Self::Onload => bytes,
+            // Whether or not the engine did it is its own affair.
+            Self::Kernel => stats.onloaded,
+            Self::Offload { .. } | Self::Program => 0,
+        };
+        let offloaded = self.copies(bytes).bytes;
+        if (stats.offloaded, stats.onloaded) == (offloaded, onloaded) {
+            return Ok(());
+        }
+        Err(format!(
+            "copy_stats counted {} offloaded and {} onloaded instead of {} and {}",
+            human(stats.offloaded),
+            human(stats.onloaded),
+            human(offloaded),
+            human(onloaded)
+        ))
+    }
+
+    fn offloads(self) -> bool {
+        matches!(self, Self::Offload { .. })
+    }
+
+    /// What the driver has to execute.
+    fn copies(self, bytes: u64) -> Copies {
+        match self {
+            Self::Offload { command } => Copies {
+                requests: bytes.div_ceil(command.max(1)),
+                bytes,
+            },
+            _ => Copies::default(),
+        }
+    }
+}
+
+/// What was found, in a few words.
+pub fn words(copies: Copies, counted: &Counted) -> String {
+    let mut words = format!("{} copies", copies.requests);
+    if let Some(stats) = counted.stats.filter(|stats| stats.onloaded > 0) {
+        words = format!("onloaded {}", human(stats.onloaded));
+        if let Some(piece) = stats.piece() {
+            words += &format!(" by {}", human(piece));
+        }
+    }
+    match counted.read {
+        0 => words + ", nothing read",
+        read => words + &format!(", read {}", human(read)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn copies(requests: u64, bytes: u64) -> Option<Copies> {
+        Some(Copies { requests, bytes })
+    }
+
+    fn counted(read: u64, stats: Option<(u64, u64)>) -> Counted {
+        let stats = stats.map(|(offloaded, onloaded)| CopyStats {
+            offloaded,
+            onloaded,
+            pieces: onloaded / 65536,
+        });
+        Counted { read, stats }
+    }
+
+    #[test]
+    fn an_offloaded_copy_reads_nothing_and_is_cut_exactly() {
+        let way = Way::Offload { command: 4096 };
+        for stats in [None, Some((MIB, 0))] {
+            assert!(way.check(MIB, copies(256, MIB), &counted(0, stats)).is_ok());
+            assert!(way.check(MIB, None, &counted(0, stats)).is_ok());
+            assert!(way
+                .check(MIB, copies(255, MIB), &counted(0, stats))
+                .is_err());
+            assert!(way.check(MIB, copies(0, 0), &counted(0, stats)).is_err());
+            assert!(way
+                .check(MIB, copies(256, MIB), &counted(512, stats))
+                .is_err());
+        }
+        assert!(way.check(MIB, None, &counted(0, Some((0, 0)))).is_err());
+        assert!(way.check(MIB, None, &counted(0, Some((MIB, MIB)))).is_err());
+    }
+
+    #[test]
+    fn an_onloaded_copy_needs_the_counter() {
+        let none = copies(0, 0);
+        assert!(Way::Onload
+            .check(MIB, none, &counted(MIB, Some((0, MIB))))
+            .is_ok());
+        assert!(Way::Onload
+            .check(MIB, none, &counted(MIB, Some((0, 0))))
+            .is_err());
+        assert!(Way::Onload
+            .check(MIB, none, &counted(MIB, Some((512, MIB))))
+            .is_err());
+        assert!(Way::Onload
+            .check(MIB, none, &counted(0, Some((0, MIB))))
+            .is_err());
+        let err = Way::Onload
+            .check(MIB, none, &counted(MIB, None))
+            .unwrap_err();
+        assert!(err.contains("copy_stats"), "{err}");
+    }
+
+    #[test]
+    fn reading_and_writing_is_no_copy() {
+        let none = copies(0, 0);
+        for way in [Way::Kernel, Way::Program] {
+            assert!(way.check(MIB, none, &counted(MIB, None)).is_ok());
+            assert!(way.check(MIB, none, &counted(0, None)).is_err());
+            assert!(way.check(MIB, copies(1, MIB), &counted(MIB, None)).is_err());
+            assert!(way.check(MIB, none, &counted(MIB, Some((MIB, 0)))).is_err());
+        }
+        let onloaded = counted(MIB, Some((0, MIB)));
+        assert!(Way::Kernel.check(MIB, none, &onloaded).is_ok());
+        assert!(Way::Program.check(MIB, none, &onloaded).is_err());
+    }
+
+    #[test]
+    fn in_words() {
+        let all = Copies {
+            requests: 256,
+            bytes: MIB,
+        };
+        assert_eq!(words(all, &counted(0, None)), "256 copies, nothing read");
+        assert_eq!(
+            words(Copies::default(), &counted(MIB, Some((0, MIB)))),
+            "onloaded 1 MiB by 64 KiB, read 1 MiB"
+        );
+        assert_eq!(
+            words(Copies::default(), &counted(MIB, None)),
+            "0 copies, read 1 MiB"
+        );
+    }
+}
