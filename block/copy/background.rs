@@ -29,13 +29,16 @@ use kernel::{
     bindings,
     block::{
         bio::plugged,
+        cgroup::IoCgroup,
         sched, //
     },
-    impl_has_work,
-    new_work,
+    impl_has_delayed_work,
+    new_delayed_work,
     prelude::*,
     workqueue::{
+        DelayedWork,
         HasWork,
+        RawDelayedWorkItem,
         RawWorkItem,
         Work,
         WorkItem,
@@ -49,15 +52,17 @@ pub(crate) struct Background {
     #[pin]
     shared: Shared,
     #[pin]
-    work: Work<Background>,
+    work: DelayedWork<Background>,
     /// Of whoever has the [`Handle`].
     job: UnsafeCell<Job<'static>>,
     params: NonNull<bindings::blk_copy_params>,
     pool: &'static Pool,
+    /// Of who began it.
+    cgroup: IoCgroup,
 }
 
-impl_has_work! {
-    impl HasWork<Self> for Background { self.work }
+impl_has_delayed_work! {
+    impl HasDelayedWork<Self> for Background { self.work }
 }
 
 /// The right to drive a copy. There is one; while the copy waits it is with [`Shared`], which uses
@@ -71,7 +76,7 @@ pub(crate) struct Handle(NonNull<Background>);
 // SAFETY: Any task may drive the copy.
 unsafe impl Send for Handle {}
 
-/// Begins a copy. `end_io` of `params` will be called, or was.
+/// Begins a copy. `end_io` of `params` will be called by a worker, or was.
 ///
 /// Context: task; may sleep. Does not fail for lack of memory.
 ///
@@ -91,20 +96,37 @@ pub(crate) unsafe fn start(
     let onload = job.may_onload();
     let background = pin_init!(Background {
         shared <- Shared::new(Some(memory), onload),
-        work <- new_work!("blk_copy"),
+        work <- new_delayed_work!("blk_copy"),
         job: UnsafeCell::new(job),
         params,
         pool,
+        cgroup: IoCgroup::current(),
     });
     // SAFETY: This is memory for one, which stays where it is.
     unsafe { pin_init::raw_init(memory.as_ptr(), background) };
     // SAFETY: It was just made, so this is the only handle.
     let handle = unsafe { Handle::new(memory) };
-    if let Some(handle) = handle.advance() {
-        // The rest is not for the caller to do.
+    if sched::in_submit_bio() {
         handle.enqueue();
+        return Ok(());
+    }
+    match handle.turn() {
+        Next::Later => {}
+        // The rest is not for the caller to do. It is not told of the end on its own stack either:
+        // it may hold locks, and what it is told may have it begin the next copy.
+        Next::Over(handle) | Next::Now(handle) => handle.enqueue(),
     }
     Ok(())
+}
+
+/// How a copy goes on.
+enum Next {
+    /// At once.
+    Now(Handle),
+    /// When it is woken, which it may have been already.
+    Later,
+    /// It is over.
+    Over(Handle),
 }
 
 impl Handle {
@@ -125,8 +147,16 @@ impl Handle {
         pool.queue.enqueue(self);
     }
 
-    /// Makes one turn. Returns the handle if there is more to do at once.
-    fn advance(self) -> Option<Self> {
+    /// The same, when there may be memory again. No worker waits for it: who has the memory may
+    /// need the only one that there is.
+    fn enqueue_later(self) {
+        // SAFETY: As above.
+        let pool = unsafe { (*self.0.as_ptr()).pool };
+        pool.queue.enqueue_delayed(self, sched::patience());
+    }
+
+    /// Makes one turn.
+    fn turn(self) -> Next {
         let raw = self.0.as_ptr();
         // SAFETY: By the type invariant the copy is there, and nobody else drives it. It does not
         // move.
@@ -137,21 +167,27 @@ impl Handle {
             )
         };
         // SAFETY: `start` requires that devices and pool stay; `shared` is pinned, and of this job.
-        let turn = plugged(job.requests(), || unsafe { job.turn(shared) });
-        match turn {
-            Turn::Over => {
-                self.finish();
-                None
-            }
+        match plugged(job.requests(), || unsafe { job.turn(shared) }) {
+            Turn::Over => Next::Over(self),
             // If so, the handle is with `shared`, and the copy may be over already.
-            Turn::Wait(low) if shared.arm(low) => None,
-            Turn::Wait(_) => Some(self),
+            Turn::Wait(low) if shared.arm(low) => Next::Later,
+            Turn::Wait(_) => Next::Now(self),
             Turn::Starved => {
-                // Who has the memory may need this very worker.
-                sched::pause();
-                self.enqueue();
-                None
+                self.enqueue_later();
+                Next::Later
             }
+        }
+    }
+
+    /// Makes turns until there is nothing to do for now.
+    fn run(mut self) {
+        loop {
+            match self.turn() {
+                Next::Now(handle) => self = handle,
+                Next::Later => return,
+                Next::Over(handle) => return handle.finish(),
+            }
+            sched::cond_resched();
         }
     }
 
@@ -180,11 +216,10 @@ impl Handle {
 impl WorkItem for Background {
     type Pointer = Handle;
 
-    fn run(mut handle: Handle) {
-        while let Some(more) = handle.advance() {
-            handle = more;
-            sched::cond_resched();
-        }
+    fn run(handle: Handle) {
+        // SAFETY: By the type invariant the copy is there. The field is constant.
+        let _entered = unsafe { (*handle.0.as_ptr()).cgroup.enter() };
+        handle.run();
     }
 }
 
@@ -216,3 +251,6 @@ unsafe impl RawWorkItem<0> for Handle {
         }
     }
 }
+
+// SAFETY: The work is that of a `DelayedWork`.
+unsafe impl RawDelayedWorkItem<0> for Handle {}

@@ -107,6 +107,27 @@ pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
     }
 }
 
+/// A stacking driver maps a bio to several places, the first `len` sectors of it to one. The driver
+/// ends it, as not supported; it is split there, and tried again.
+///
+/// Context: task; does not sleep.
+pub(crate) fn split(bio: &Bio, len: Sectors) {
+    let Some((index, context)) = locate(bio) else {
+        return;
+    };
+    // SAFETY: The owner of the bio has not ended it.
+    let state = unsafe { state(context) }.lock();
+    // SAFETY: The lock is held, the part exists, and its offset is constant.
+    unsafe {
+        let at = (*part(context, index).as_ptr()).offset.checked_add(len);
+        let split = (*context.as_ptr()).split.get();
+        if let Some(at) = at.filter(|at| (*split).is_zero() || *at < *split) {
+            *split = at;
+        }
+    }
+    drop(state);
+}
+
 /// Whether one command can copy from where the sources came to lie to where the destination did. If
 /// so, what it reads does not change any more, and the first source is returned.
 ///

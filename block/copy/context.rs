@@ -70,7 +70,8 @@ use kernel::{
             OwnedBio,
             RawBio,
             Status, //
-        }, //
+        },
+        units::Sectors, //
     },
     new_spinlock_irq,
     prelude::*,
@@ -113,7 +114,7 @@ fn verdict_of(status: Status) -> Verdict<Status> {
 pub(super) fn status_of(verdict: Verdict<Status>) -> Status {
     match verdict {
         Verdict::Fallback(Reason::Busy) => Status::AGAIN,
-        Verdict::Fallback(Reason::NotSupported | Reason::Domain) => Status::NOTSUPP,
+        Verdict::Fallback(_) => Status::NOTSUPP,
         Verdict::Failed(status) => status,
     }
 }
@@ -133,6 +134,8 @@ pub(crate) struct Part {
     bio: Bio,
     index: usize,
     context: NonNull<Context>,
+    /// Where it begins, counted from the start of the chunk.
+    pub(super) offset: Sectors,
     /// Written when the bio is parked, under the lock of the context; constant once the chunk was
     /// dispatched.
     pub(super) place: UnsafeCell<Option<Place>>,
@@ -146,6 +149,9 @@ pub(crate) struct Context {
     pub(super) memory: Memory,
     /// Set once the command is on its way to the driver.
     pub(super) dispatched: Atomic<bool>,
+    /// So much of the chunk is mapped to one place at most; zero: as far as is known, all of it.
+    /// Under the lock.
+    pub(super) split: UnsafeCell<Sectors>,
     /// What the copy calls this chunk.
     slot: usize,
     /// What is written, as the caller sees the device. The device that the bio has in the end may
@@ -233,6 +239,7 @@ pub(crate) unsafe fn submit<L: Ranges + Copy>(
     unsafe {
         addr_of_mut!((*raw).memory).write(memory);
         addr_of_mut!((*raw).dispatched).write(Atomic::new(false));
+        addr_of_mut!((*raw).split).write(UnsafeCell::new(Sectors::ZERO));
         addr_of_mut!((*raw).slot).write(slot);
         addr_of_mut!((*raw).dst).write(dst);
         addr_of_mut!((*raw).dst_dev).write(dst_bdev.dev());
@@ -244,6 +251,7 @@ pub(crate) unsafe fn submit<L: Ranges + Copy>(
         .sources(chunk)
         .map(|range| (CopyOp::Src, src_bdev, range));
     let all = Iterator::chain(once((CopyOp::Dst, dst_bdev, dst)), sources);
+    let mut offset = Sectors::ZERO;
     for (index, (op, bdev, range)) in all.enumerate() {
         // SAFETY: There is memory for so many parts, and none of them moves. The caller keeps the
         // device open until the end and has checked the length; `part_end_io` expects a `Part`.
@@ -251,6 +259,7 @@ pub(crate) unsafe fn submit<L: Ranges + Copy>(
             let slot = part(context, index).as_ptr();
             addr_of_mut!((*slot).index).write(index);
             addr_of_mut!((*slot).context).write(context);
+            addr_of_mut!((*slot).offset).write(offset);
             addr_of_mut!((*slot).place).write(UnsafeCell::new(None));
             Bio::init_copy(
                 NonNull::new_unchecked(addr_of_mut!((*slot).bio)),
@@ -260,6 +269,9 @@ pub(crate) unsafe fn submit<L: Ranges + Copy>(
                 NonNull::new_unchecked(slot).cast(),
                 part_end_io,
             );
+        }
+        if op == CopyOp::Src {
+            offset = offset.checked_add(range.len()).unwrap_or(offset);
         }
     }
     // The sources, then the destination. All of them, also if one has failed already: the others
@@ -313,7 +325,13 @@ unsafe fn finish(context: NonNull<Context>, verdict: Option<Verdict<Status>>, _s
     let raw = context.as_ptr();
     // SAFETY: Nobody else uses the context: all bios were submitted and have ended, and everybody's
     // last access was to drop the lock, which this task has had after them.
-    let (slot, shared, memory) = unsafe {
+    let (verdict, slot, shared, memory) = unsafe {
+        let verdict = match (verdict, *(*raw).split.get()) {
+            (Some(Verdict::Fallback(Reason::NotSupported)), split) if !split.is_zero() => {
+                Some(Verdict::Fallback(Reason::Split(split)))
+            }
+            (verdict, _) => verdict,
+        };
         trace::chunk_done((*raw).dst_dev, (*raw).dst, verdict);
         for index in 0..(*raw).memory.parts() {
             let slot = part(context, index).as_ptr();
@@ -321,6 +339,7 @@ unsafe fn finish(context: NonNull<Context>, verdict: Option<Verdict<Status>>, _s
         }
         drop_in_place(addr_of_mut!((*raw).state));
         (
+            verdict,
             (*raw).slot,
             (*raw).shared,
             addr_of_mut!((*raw).memory).read(),

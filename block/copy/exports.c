@@ -28,6 +28,8 @@ EXPORT_RUST_GPL(blkdev_copy_offload);
 EXPORT_RUST_GPL(blkdev_copy_onload);
 EXPORT_RUST_GPL(blk_copy_pool_create);
 EXPORT_RUST_GPL(blk_copy_pool_destroy);
+EXPORT_RUST_GPL(bdev_copy_limits);
+EXPORT_RUST_GPL(blk_copy_split);
 EXPORT_RUST_GPL(blk_copy_nr_src);
 EXPORT_RUST_GPL(blk_copy_src);
 

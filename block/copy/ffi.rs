@@ -44,14 +44,17 @@ use kernel::{
         },
         file::BlockFile,
         limits::{
+            CopyLimits,
             QueueLimits,
             QueueLimitsUpdate, //
         },
+        sched,
         units::Sectors, //
     },
     error::from_result,
     prelude::*,
-    seq_file::SeqFile, //
+    seq_file::SeqFile,
+    warn_on, //
 };
 
 /// Prepares the engine at boot.
@@ -125,9 +128,9 @@ unsafe fn copy(
     pool: *mut bindings::blk_copy_pool,
 ) -> c_int {
     // SAFETY: Required of the caller. What is borrowed for long are the devices, the ranges and the
-    // pool, which stay.
+    // pool, which stay; `params` itself may be gone before this returns.
     let begun = unsafe {
-        begin(&*params, ways, pool, |request, pool| {
+        begin(*params, ways, pool, |request, pool| {
             let params = NonNull::new(params).ok_or(EINVAL)?;
             background::start(request, ways, pool, params)
         })
@@ -152,7 +155,7 @@ unsafe fn copy(
 ///
 /// As for [`blkdev_copy_onload`], for as long as the copy takes.
 unsafe fn begin(
-    params: &bindings::blk_copy_params,
+    params: bindings::blk_copy_params,
     ways: Ways,
     pool: *mut bindings::blk_copy_pool,
     start: impl FnOnce(Request<'static>, &'static Pool) -> Result,
@@ -178,6 +181,10 @@ unsafe fn begin(
     if params.end_io.is_some() {
         start(request, pool)?;
         return Ok(None);
+    }
+    if warn_on!(sched::in_submit_bio()) {
+        // It would wait for itself.
+        return Err(EDEADLK);
     }
     Ok(Some(job::run(request, ways, pool)))
 }
@@ -222,7 +229,7 @@ pub(crate) unsafe extern "C" fn blk_copy_pool_create() -> *mut bindings::blk_cop
 
 /// Frees a reserve of memory.
 ///
-/// Context: task; may sleep.
+/// Context: any. Does not sleep.
 ///
 /// # Safety
 ///
@@ -231,7 +238,7 @@ pub(crate) unsafe extern "C" fn blk_copy_pool_create() -> *mut bindings::blk_cop
 pub(crate) unsafe extern "C" fn blk_copy_pool_destroy(pool: *mut bindings::blk_copy_pool) {
     if !pool.is_null() {
         // SAFETY: Required of the caller; it was pinned in a box.
-        drop(unsafe { Pin::new_unchecked(KBox::from_raw(pool.cast::<Pool>())) });
+        unsafe { Pin::new_unchecked(KBox::from_raw(pool.cast::<Pool>())) }.destroy();
     }
 }
 
@@ -269,6 +276,22 @@ pub(crate) unsafe extern "C" fn blk_copy_intercept(bio: *mut bindings::bio) -> *
     // SAFETY: Required of the caller.
     let bio = unsafe { OwnedBio::from_raw(bio) };
     bottom::intercept(bio).map_or(core::ptr::null_mut(), OwnedBio::into_raw)
+}
+
+/// The first `nr_sects` sectors of a bio of a copy are mapped to one place, the rest to others.
+///
+/// Context: task; does not sleep.
+///
+/// # Safety
+///
+/// `bio` is a bio that the caller owns.
+#[export]
+pub(crate) unsafe extern "C" fn blk_copy_split(
+    bio: *mut bindings::bio,
+    nr_sects: bindings::sector_t,
+) {
+    // SAFETY: Required of the caller.
+    bottom::split(unsafe { Bio::from_raw(bio) }, Sectors::new(nr_sects));
 }
 
 /// Whether the limits still allow a copy. A bio that is none has no business here.
@@ -359,6 +382,41 @@ fn wish(limits: &QueueLimits) -> Wish {
         segment: limits.max_copy_segment(),
         excluded: limits.is_zoned() || limits.has_metadata(),
     }
+}
+
+/// What one copy command may cover, down to the devices.
+///
+/// Context: task; may sleep.
+///
+/// # Safety
+///
+/// The device stays open; `lim` is valid and the caller's.
+#[export]
+pub(crate) unsafe extern "C" fn bdev_copy_limits(
+    bdev: *mut bindings::block_device,
+    lim: *mut bindings::blk_copy_limits,
+) {
+    // SAFETY: Required of the caller.
+    let (bdev, limits) = unsafe { (BlockDevice::from_raw(bdev), CopyLimits::from_raw(lim)) };
+    bdev.narrow_copy_limits(limits);
+}
+
+/// What `queue/copy_max_bytes` shows, or with `hw` `queue/copy_max_hw_bytes`.
+///
+/// Context: task; may sleep.
+///
+/// # Safety
+///
+/// The disk was added.
+#[export]
+pub(crate) unsafe extern "C" fn blk_copy_show_bytes(disk: *mut bindings::gendisk, hw: bool) -> u64 {
+    // SAFETY: Required of the caller.
+    let bdev = unsafe { BlockDevice::of_disk(disk) };
+    let mut limits = CopyLimits::unlimited();
+    bdev.narrow_copy_limits(&mut limits);
+    let max = if hw { limits.max_hw() } else { limits.max() };
+    let max = max.round_down(bdev.limits().logical_block());
+    max.to_bytes().unwrap_or(u64::MAX)
 }
 
 /// Takes what was written to `queue/copy_max_bytes`.

@@ -16,6 +16,7 @@ use super::{
     onload::BufferList,
     plan::Plan,
     pool::Pool,
+    progress::Run,
     request::{
         List,
         Request, //
@@ -109,6 +110,8 @@ pub(crate) struct Job<'a> {
     pub(super) behind: Plan<List<'a>>,
     /// So much from `behind` on is to be read and written.
     pub(super) extent: Sectors,
+    /// No chunk goes across this.
+    pub(super) cut: Sectors,
     /// Buffers that are not in flight.
     pub(super) free: BufferList,
     /// All buffers of the copy.
@@ -132,6 +135,7 @@ impl<'a> Job<'a> {
             ahead: plan,
             behind: plan,
             extent: Sectors::ZERO,
+            cut: Sectors::ZERO,
             free: BufferList::new(),
             buffers: 0,
             out: 0,
@@ -146,7 +150,7 @@ impl<'a> Job<'a> {
     /// How many requests the next turn is likely to make.
     pub(crate) fn requests(&self) -> u16 {
         let onload = !self.extent.is_zero() || self.out > 0;
-        if onload || self.request.command_limits().max >= self.left() {
+        if onload || self.request.dst_bdev.limits().max_copy() >= self.left() {
             1
         } else {
             super::progress::WINDOW as u16
@@ -171,7 +175,7 @@ impl<'a> Job<'a> {
         loop {
             let killed = self.killable && sched::fatal_signal_pending();
             let seen = shared.look(self.extent.is_zero());
-            self.take_run(&seen);
+            self.take_run(&seen, &shared);
             let Seen {
                 mut gap,
                 in_flight,
@@ -192,6 +196,7 @@ impl<'a> Job<'a> {
                 acted |= unsafe { self.send(room, shared) };
             }
             if acted {
+                sched::cond_resched();
                 continue;
             }
             if in_flight > 0 || self.out > 0 {
@@ -209,13 +214,29 @@ impl<'a> Job<'a> {
     }
 
     /// Chunks have ended.
-    fn take_run(&mut self, seen: &Seen) {
+    fn take_run(&mut self, seen: &Seen, shared: &Shared) {
         let Some(run) = seen.run else { return };
         stats::count(self.request.dst_bdev, run.outcome, run.chunks, run.len);
-        if run.outcome == Outcome::Offloaded {
-            self.behind.advance(run.len);
-        } else {
-            self.onload(run.len);
+        match run.outcome {
+            Outcome::Offloaded => self.behind.advance(run.len),
+            Outcome::Split => self.split(run, shared),
+            _ => self.onload(run.len),
+        }
+    }
+
+    /// A chunk has to be split: it is sent anew, and so are those behind it, of which there are
+    /// none if it was refused at once.
+    fn split(&mut self, run: Run, shared: &Shared) {
+        let start = self.behind.offset();
+        let cut = start.checked_add(self.request.round_down(run.cut));
+        match cut.filter(|cut| *cut > start && run.cut < run.len) {
+            Some(cut) => {
+                self.cut = cut;
+                self.ahead = self.behind;
+                shared.restart(start);
+            }
+            None if self.ways.onload => self.onload(run.len),
+            None => shared.note(start, Stop::Unsupported),
         }
     }
 
@@ -267,9 +288,14 @@ impl<'a> Job<'a> {
                 copied,
                 stop: Some(stop),
             },
-            None => End {
+            None if self.behind.offset() == self.request.total => End {
                 copied: self.request.total,
                 stop: None,
+            },
+            // Not so: without an error it goes on to the end.
+            None => End {
+                copied: self.behind.offset(),
+                stop: Some(Stop::Failed(EIO)),
             },
         }
     }

@@ -26,6 +26,10 @@ impl Job<'_> {
         let bdevs = (self.request.src_bdev, self.request.dst_bdev);
         let mut sent = false;
         for _ in 0..room {
+            let limits = match self.cut.checked_sub(self.ahead.offset()) {
+                Some(len) if !len.is_zero() => &limits.at_most(len),
+                _ => limits,
+            };
             // SAFETY: The pool outlives the job, and that its chunks.
             let next = unsafe { Memory::for_chunk(self.pool, &self.ahead, limits) };
             let Some((chunk, memory)) = next else { break };

@@ -51,6 +51,11 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
+    /// Where it begins, counted from the start of the copy.
+    pub(crate) fn offset(&self) -> Sectors {
+        self.offset
+    }
+
     /// A buffer for nothing yet.
     pub(crate) const NONE: Option<Self> = None;
 }
@@ -136,21 +141,18 @@ impl Job<'_> {
                 continue;
             };
             let error = buffer.status().map(|status| status.to_error());
+            // A gap is noted before its buffer comes back.
             let write = piece.direction == Direction::Read && gap.allows(piece.offset);
-            let stop = match error {
-                Some(error) => Some(Stop::Failed(error)),
-                None if write && killed => Some(Stop::Failed(EINTR)),
-                None => None,
-            };
-            if let Some(stop) = stop {
-                gap.note(piece.offset, stop);
-                shared.note(piece.offset, stop);
-            }
-            if stop.is_none() && write {
+            if write && !killed {
                 // SAFETY: Required of the caller. The request was checked, so the range lies within
                 // the device.
                 unsafe { self.write(buffer, piece, shared) };
                 continue;
+            }
+            if write {
+                let stop = Stop::Failed(EINTR);
+                gap.note(piece.offset, stop);
+                shared.note(piece.offset, stop);
             }
             self.free.push(buffer);
             if error.is_some() || piece.direction == Direction::Write {

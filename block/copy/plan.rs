@@ -35,6 +35,12 @@ impl Limits {
         }
     }
 
+    /// The same, but no more than `len` sectors in all.
+    pub(crate) fn at_most(self, len: Sectors) -> Self {
+        let max = self.max.min(len);
+        Self { max, ..self }
+    }
+
     /// At most `max` sectors, in one piece.
     pub(crate) fn one_piece(max: Sectors) -> Self {
         let (src_segments, dst_segments) = (1, 1);

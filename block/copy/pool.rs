@@ -18,8 +18,10 @@ use super::{
 use kernel::{
     alloc::AllocError,
     block::work::WorkQueue,
+    impl_has_work,
     mempool::Mempool,
     new_spinlock,
+    new_work,
     prelude::*,
     sync::{
         atomic::{
@@ -28,6 +30,11 @@ use kernel::{
         },
         SetOnce,
         SpinLock, //
+    },
+    workqueue::{
+        self,
+        Work,
+        WorkItem, //
     }, //
 };
 
@@ -66,6 +73,21 @@ pub(crate) struct Pool {
     /// One buffer, unless a copy that could get no other has it.
     #[pin]
     last: SpinLock<Option<Buffer>>,
+    /// For [`Pool::destroy`].
+    #[pin]
+    end: Work<Pool>,
+}
+
+impl_has_work! {
+    impl HasWork<Self> for Pool { self.end }
+}
+
+impl WorkItem for Pool {
+    type Pointer = Pin<KBox<Self>>;
+
+    fn run(this: Self::Pointer) {
+        drop(this);
+    }
 }
 
 static SHARED: SetOnce<Pin<KBox<Pool>>> = SetOnce::new();
@@ -92,6 +114,14 @@ impl Pool {
         KBox::pin_init(Self::with_reserve(Reserve::PRIVATE), GFP_KERNEL)
     }
 
+    /// Frees a reserve, now or a little later: a worker of its own may have come to be its last
+    /// user, and cannot wait for itself.
+    ///
+    /// Context: any. Does not sleep.
+    pub(crate) fn destroy(self: Pin<KBox<Self>>) {
+        workqueue::system_unbound().enqueue(self);
+    }
+
     fn with_reserve(reserve: Reserve) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             contexts: Mempool::new(
@@ -102,6 +132,7 @@ impl Pool {
             queue: WorkQueue::new(c"blk_copy")?,
             buffers: Atomic::new(0),
             last <- new_spinlock!(Some(Buffer::new(Piece::NONE)?), "blk_copy_pool"),
+            end <- new_work!("blk_copy_pool"),
         }? Error)
     }
 
@@ -131,6 +162,7 @@ impl Pool {
     ///
     /// Context: task; does not sleep.
     pub(crate) fn put_buffer(&self, buffer: Buffer) {
+        buffer.give_back();
         self.buffers.fetch_sub(1, Relaxed);
         let mut last = self.last.lock();
         if last.is_none() {

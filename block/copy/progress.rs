@@ -14,12 +14,21 @@ use kernel::block::units::Sectors;
 /// finds room for all of its own.
 pub(crate) const WINDOW: usize = 32;
 
-/// One chunk in the window.
+/// One chunk in the window. A chunk is no longer than a bio, so 32 bits of sectors will do; there
+/// are many of these on the stack.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    len: Sectors,
+    len: u32,
+    /// What of it may be tried again, if its outcome is to be split.
+    cut: u32,
     /// [`None`] while it is in flight.
     outcome: Option<Outcome>,
+}
+
+impl Entry {
+    fn len(&self) -> Sectors {
+        Sectors::new(u64::from(self.len))
+    }
 }
 
 /// The window: a ring of [`Entry`], from the oldest one to the newest.
@@ -37,7 +46,8 @@ impl Window {
     /// An empty window at the start of a copy.
     pub(crate) const fn new() -> Self {
         let free = Entry {
-            len: Sectors::ZERO,
+            len: 0,
+            cut: 0,
             outcome: None,
         };
         Self {
@@ -67,24 +77,29 @@ impl Window {
         if self.count == WINDOW {
             return None;
         }
-        *entry = Entry { len, outcome: None };
+        *entry = Entry {
+            len: u32::try_from(len.get()).ok()?,
+            cut: 0,
+            outcome: None,
+        };
         self.count += 1;
         self.in_flight += 1;
         Some(slot)
     }
 
-    /// The chunk of that number has ended. Returns where it began, counted from the start of the
-    /// copy.
-    pub(crate) fn end(&mut self, slot: usize, outcome: Outcome) -> Sectors {
+    /// The chunk of that number has ended; `cut` is for [`Outcome::Split`]. Returns where it began,
+    /// counted from the start of the copy.
+    pub(crate) fn end(&mut self, slot: usize, outcome: Outcome, cut: Sectors) -> Sectors {
         let mut start = self.start;
         let mut at = self.first;
         while at != slot {
-            let len = self.ring.get(at).map_or(Sectors::ZERO, |entry| entry.len);
+            let len = self.ring.get(at).map_or(Sectors::ZERO, Entry::len);
             start = start.checked_add(len).unwrap_or(start);
             at = (at + 1) % WINDOW;
         }
         if let Some(entry) = self.ring.get_mut(slot) {
             entry.outcome = Some(outcome);
+            entry.cut = u32::try_from(cut.get()).unwrap_or(0);
         }
         self.in_flight = self.in_flight.saturating_sub(1);
         start
@@ -98,13 +113,19 @@ impl Window {
             outcome,
             chunks: 0,
             len: Sectors::ZERO,
+            cut: Sectors::ZERO,
         };
         while self.oldest() == Some(outcome) {
             let entry = self.ring.get(self.first)?;
+            run.cut = Sectors::new(u64::from(entry.cut));
             run.chunks += 1;
-            run.len = run.len.checked_add(entry.len)?;
+            run.len = run.len.checked_add(entry.len())?;
             self.first = (self.first + 1) % WINDOW;
             self.count -= 1;
+            if outcome == Outcome::Split {
+                // The cut is where this one is to be cut.
+                break;
+            }
         }
         self.start = self.start.checked_add(run.len)?;
         Some(run)
@@ -116,6 +137,14 @@ impl Window {
             return None;
         }
         self.ring.get(self.first)?.outcome
+    }
+
+    /// Forgets what has ended, and begins anew at `start`. Nothing is in flight.
+    pub(crate) fn restart(&mut self, start: Sectors) {
+        *self = Self {
+            start,
+            ..Self::new()
+        };
     }
 
     /// Leaves out `len` sectors that are copied in another way. The window is empty.
@@ -130,6 +159,8 @@ pub(crate) struct Run {
     pub(crate) outcome: Outcome,
     pub(crate) chunks: u32,
     pub(crate) len: Sectors,
+    /// For [`Outcome::Split`].
+    pub(crate) cut: Sectors,
 }
 
 /// What is nearest to the start of what was not copied, and why it was not. Work that lies before
@@ -189,17 +220,27 @@ mod tests {
             outcome,
             chunks,
             len,
+            cut: Sectors::ZERO,
         })
     }
 
     #[test]
     fn taken_in_order_whatever_ends_first() {
         let mut window = begun(3);
-        assert_eq!(window.end(2, Outcome::Offloaded), Sectors::new(16));
+        assert_eq!(
+            window.end(2, Outcome::Offloaded, Sectors::ZERO),
+            Sectors::new(16)
+        );
         assert_eq!(window.take(), None);
-        assert_eq!(window.end(0, Outcome::Offloaded), Sectors::ZERO);
+        assert_eq!(
+            window.end(0, Outcome::Offloaded, Sectors::ZERO),
+            Sectors::ZERO
+        );
         assert_eq!(window.take(), run(Outcome::Offloaded, 1));
-        assert_eq!(window.end(1, Outcome::Offloaded), Sectors::new(8));
+        assert_eq!(
+            window.end(1, Outcome::Offloaded, Sectors::ZERO),
+            Sectors::new(8)
+        );
         assert_eq!(window.in_flight(), 0);
         assert_eq!(window.take(), run(Outcome::Offloaded, 2));
         assert_eq!(window.take(), None);
@@ -214,7 +255,7 @@ mod tests {
             (2, Outcome::Busy),
             (3, Outcome::Offloaded),
         ] {
-            window.end(slot, outcome);
+            window.end(slot, outcome, Sectors::ZERO);
         }
         assert_eq!(window.take(), run(Outcome::Domain, 2));
         assert_eq!(window.take(), run(Outcome::Busy, 1));
@@ -226,14 +267,29 @@ mod tests {
         let mut window = begun(WINDOW);
         assert_eq!(window.begin(LEN), None);
         for slot in 0..WINDOW {
-            window.end(slot, Outcome::Offloaded);
+            window.end(slot, Outcome::Offloaded, Sectors::ZERO);
         }
         assert_eq!(window.take(), run(Outcome::Offloaded, WINDOW as u32));
         window.skip(LEN);
         assert_eq!(window.room(), WINDOW);
         let slot = window.begin(LEN);
-        let start = slot.map(|slot| window.end(slot, Outcome::Failed));
+        let start = slot.map(|slot| window.end(slot, Outcome::Failed, Sectors::ZERO));
         assert_eq!(start, Some(Sectors::new(8 * (WINDOW as u64 + 1))));
+    }
+
+    #[test]
+    fn a_chunk_that_is_to_be_split_is_taken_alone() {
+        let mut window = begun(3);
+        for slot in 0..3 {
+            window.end(slot, Outcome::Split, Sectors::new(2 + slot as u64));
+        }
+        let taken = window.take();
+        assert_eq!(
+            taken.map(|run| (run.chunks, run.cut)),
+            Some((1, Sectors::new(2)))
+        );
+        window.restart(Sectors::ZERO);
+        assert_eq!((window.take(), window.room()), (None, WINDOW));
     }
 
     #[test]

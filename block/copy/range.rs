@@ -61,6 +61,15 @@ impl Range {
         second.start.get() - first.start.get() < first.len.get()
     }
 
+    /// The smallest range that both are in.
+    pub(crate) fn hull(self, other: Self) -> Self {
+        let start = self.start.min(other.start);
+        let end = |range: Self| range.start.get() + range.len.get();
+        let len = Sectors::new(end(self).max(end(other)) - start.get());
+        // INVARIANT: The end is that of one of them, so it fits; neither is empty.
+        Self { start, len }
+    }
+
     /// The range moved `by` sectors further on, as a partition's start moves it; [`None`] if its
     /// end would not fit any more.
     pub(crate) fn moved(self, by: Sectors) -> Option<Self> {

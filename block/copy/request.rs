@@ -16,6 +16,8 @@ use kernel::{
     block::{
         bdev::BlockDevice,
         buffer,
+        limits::CopyLimits,
+        sched,
         units::{
             Sector,
             Sectors, //
@@ -32,6 +34,55 @@ impl<'a> List<'a> {
     /// The ranges of a slice.
     pub(crate) fn new(ranges: &'a [bindings::blk_copy_range]) -> Self {
         Self(ranges)
+    }
+
+    /// Whether two of the ranges overlap. Quick if they are in order.
+    ///
+    /// Context: task; may sleep.
+    fn overlaps_itself(self) -> bool {
+        let next = |range: Range| range.start().checked_add(range.len());
+        let starts = self.iter().skip(1).map(Range::start);
+        if Iterator::zip(self.iter(), starts).all(|(range, start)| next(range) <= Some(start)) {
+            return false;
+        }
+        (1..self.0.len()).any(|index| {
+            sched::cond_resched();
+            let range = self.get(index);
+            let mut before = self.iter().take(index);
+            before.any(|other| range.is_some_and(|range| range.overlaps(other)))
+        })
+    }
+
+    /// Whether a range of this list, moved `by` sectors further on, overlaps one of another list,
+    /// moved `others`. Quick if one list lies before the other. One that cannot be moved so far
+    /// counts as if it did.
+    ///
+    /// Context: task; may sleep.
+    fn overlaps(self, by: Sectors, list: Self, others: Sectors) -> bool {
+        let hull = |list: Self, by: Sectors| {
+            list.iter().try_fold(None, |hull: Option<Range>, range| {
+                let range = range.moved(by)?;
+                Some(Some(hull.map_or(range, |hull| hull.hull(range))))
+            })
+        };
+        let (Some(own), Some(other)) = (hull(self, by), hull(list, others)) else {
+            return true;
+        };
+        if !own
+            .zip(other)
+            .is_some_and(|(own, other)| own.overlaps(other))
+        {
+            return false;
+        }
+        self.iter().any(|range| {
+            sched::cond_resched();
+            let moved = |range: Range, by| range.moved(by);
+            let range = moved(range, by);
+            list.iter().any(|other| {
+                let pair = range.zip(moved(other, others));
+                pair.is_some_and(|(range, other)| range.overlaps(other))
+            })
+        })
     }
 
     /// Whether none of them is empty or overflows.
@@ -52,8 +103,8 @@ impl Ranges for List<'_> {
 /// # Invariants
 ///
 /// The ranges of both lists lie within their devices and on boundaries of the logical blocks of
-/// both. The lists are as long as each other, no range of one overlaps one of the other, and the
-/// destination was writable.
+/// both. The lists are as long as each other, no range of one overlaps one of the other, no
+/// destination another one, and the destination was writable.
 #[derive(Clone, Copy)]
 pub(crate) struct Request<'a> {
     pub(crate) src_bdev: &'a BlockDevice,
@@ -71,7 +122,7 @@ impl<'a> Request<'a> {
     ///
     /// - `EPERM`: the destination is read-only.
     /// - `EINVAL`: a range that is empty, not on block boundaries, or past the end of its device;
-    ///   lists of unequal lengths, or that overlap.
+    ///   lists of unequal lengths; destinations that overlap a source, or each other.
     pub(crate) fn new(
         (src_bdev, src): (&'a BlockDevice, List<'a>),
         (dst_bdev, dst): (&'a BlockDevice, List<'a>),
@@ -92,17 +143,14 @@ impl<'a> Request<'a> {
         if dst.total() != Some(total) {
             return Err(EINVAL);
         }
+        if dst.overlaps_itself() {
+            return Err(EINVAL);
+        }
         if src_bdev.same_disk(dst_bdev) {
             // On the disk, where a partition and the disk itself meet.
-            let on_disk = |bdev: &BlockDevice, range: Range| {
-                range.moved(Sectors::new(bdev.start().get())).ok_or(EINVAL)
-            };
-            for from in src.iter() {
-                for to in dst.iter() {
-                    if on_disk(src_bdev, from)?.overlaps(on_disk(dst_bdev, to)?) {
-                        return Err(EINVAL);
-                    }
-                }
+            let start = |bdev: &BlockDevice| Sectors::new(bdev.start().get());
+            if src.overlaps(start(src_bdev), dst, start(dst_bdev)) {
+                return Err(EINVAL);
             }
         }
         // INVARIANT: All of it was checked above.
@@ -119,24 +167,25 @@ impl<'a> Request<'a> {
         larger_block(self.src_bdev, self.dst_bdev)
     }
 
+    /// The length as far as it is made of whole blocks.
+    pub(crate) fn round_down(&self, len: Sectors) -> Sectors {
+        len.round_down(self.block())
+    }
+
     /// What one command can take. Nothing if the devices cannot, or must not, copy.
     pub(crate) fn command_limits(&self) -> Limits {
-        let (src, dst) = (self.src_bdev.limits(), self.dst_bdev.limits());
+        let mut both = CopyLimits::unlimited();
+        self.src_bdev.narrow_copy_limits(&mut both);
+        self.dst_bdev.narrow_copy_limits(&mut both);
         let block = self.block();
-        let segment = match (src.max_copy_segment(), dst.max_copy_segment()) {
-            (Sectors::ZERO, one) | (one, Sectors::ZERO) => one,
-            (one, other) => one.min(other),
-        };
-        let ranges = src.max_copy_src_segments().min(dst.max_copy_src_segments());
-        let max = src.max_copy().min(dst.max_copy()).round_down(block);
         let limits = Limits {
-            max,
-            segment: segment.round_down(block),
-            src_segments: usize::from(ranges).min(MAX_PARTS - 1),
+            max: both.max().round_down(block),
+            segment: both.segment().round_down(block),
+            src_segments: usize::from(both.src_segments()).min(MAX_PARTS - 1),
             // No driver takes more so far.
-            dst_segments: 1,
+            dst_segments: usize::from(both.dst_segments()).min(1),
         };
-        if limits.segment.is_zero() && !segment.is_zero() {
+        if limits.segment.is_zero() && !both.segment().is_zero() {
             // Less than one block.
             return Limits {
                 max: Sectors::ZERO,

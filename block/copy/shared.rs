@@ -65,11 +65,21 @@ impl Stop {
     }
 }
 
+impl Stop {
+    /// A read or a write has failed. There is no other way than this.
+    pub(crate) fn of_io(status: Status) -> Self {
+        Stop::Failed(match status {
+            Status::NOTSUPP => EIO,
+            status => status.to_error(),
+        })
+    }
+}
+
 impl From<Verdict<Status>> for Stop {
     fn from(verdict: Verdict<Status>) -> Self {
         match verdict {
             Verdict::Fallback(Reason::Busy) => Stop::Busy,
-            Verdict::Fallback(Reason::NotSupported | Reason::Domain) => Stop::Unsupported,
+            Verdict::Fallback(_) => Stop::Unsupported,
             Verdict::Failed(status) => Stop::Failed(status.to_error()),
         }
     }
@@ -103,15 +113,18 @@ pub(crate) struct Shared {
     #[pin]
     woken: IoCompletion,
     /// What is queued to wake the copy; [`None`] if a task waits for it.
-    background: Option<NonNull<Background>>,
+    background: Option<Waiting>,
     /// Whether chunks that fall back are copied in another way.
     onload: bool,
 }
 
-// SAFETY: The pointer is only used to queue what it points to, by whoever was armed to do so.
-unsafe impl Send for Shared {}
+/// A copy in the background that waits.
+struct Waiting(NonNull<Background>);
+
+// SAFETY: It is only used to queue the copy, by the one who was armed to do so.
+unsafe impl Send for Waiting {}
 // SAFETY: As above.
-unsafe impl Sync for Shared {}
+unsafe impl Sync for Waiting {}
 
 /// What has happened to a copy.
 pub(crate) struct Seen {
@@ -120,7 +133,7 @@ pub(crate) struct Seen {
     pub(crate) in_flight: usize,
     /// Chunks that may be sent: none where one was not offloaded and something else comes first.
     pub(crate) room: usize,
-    /// The oldest chunks, if they were offloaded, or are to be copied in another way.
+    /// The oldest chunks, if they were offloaded, or are to be split or copied in another way.
     pub(crate) run: Option<Run>,
     /// Buffers whose I/O has ended.
     pub(crate) back: BufferList,
@@ -140,13 +153,14 @@ impl Shared {
                 waiting: false,
             }, "blk_copy_shared"),
             woken <- IoCompletion::new(),
-            background,
+            background: background.map(Waiting),
             onload,
         })
     }
 
     /// Looks at what has happened. With `take`, the oldest chunks are taken from the window if they
-    /// have ended, and were offloaded, or all have ended and these have to be copied otherwise.
+    /// have ended, and were offloaded, or all have ended and these have to be split or copied
+    /// otherwise.
     pub(crate) fn look(&self, take: bool) -> Seen {
         let mut state = self.state.lock();
         let State {
@@ -159,9 +173,8 @@ impl Shared {
         } = &mut *state;
         *ended = false;
         let run = window.oldest().filter(|oldest| {
-            let mine = *oldest == Outcome::Offloaded
-                || (self.onload && oldest.is_fallback() && window.in_flight() == 0);
-            take && mine
+            let again = *oldest == Outcome::Split || (self.onload && oldest.is_fallback());
+            take && (*oldest == Outcome::Offloaded || (again && window.in_flight() == 0))
         });
         let run = run.and_then(|_| window.take());
         *fell = *fell && window.room() < WINDOW;
@@ -189,6 +202,14 @@ impl Shared {
         state.window.begin(len)
     }
 
+    /// Forgets the chunks that have ended, and were not taken. They are sent anew, from `start` on.
+    /// Nothing is in flight.
+    pub(crate) fn restart(&self, start: Sectors) {
+        let mut state = self.state.lock();
+        state.window.restart(start);
+        state.fell = false;
+    }
+
     /// So much is not sent in chunks at all. The window is empty.
     pub(crate) fn skip(&self, len: Sectors) {
         self.state.lock().window.skip(len);
@@ -200,11 +221,16 @@ impl Shared {
     pub(crate) fn chunk_over(&self, slot: usize, verdict: Option<Verdict<Status>>) {
         let mut state = self.state.lock();
         let outcome = Outcome::from(&verdict);
-        let offset = state.window.end(slot, outcome);
+        let cut = match verdict {
+            Some(Verdict::Fallback(Reason::Split(cut))) => cut,
+            _ => Sectors::ZERO,
+        };
+        let offset = state.window.end(slot, outcome, cut);
         state.ended = true;
         if let Some(verdict) = verdict {
             state.fell = true;
-            if !(self.onload && outcome.is_fallback()) {
+            let again = outcome == Outcome::Split || (self.onload && outcome.is_fallback());
+            if !again {
                 state.gap.note(offset, verdict.into());
             }
         }
@@ -217,10 +243,10 @@ impl Shared {
             return;
         }
         state.waiting = false;
-        match self.background {
+        match &self.background {
             None => self.woken.complete(),
             // SAFETY: It has stopped running until it is woken, and only one does that.
-            Some(background) => unsafe { Handle::new(background) }.enqueue(),
+            Some(Waiting(background)) => unsafe { Handle::new(*background) }.enqueue(),
         }
     }
 
@@ -255,7 +281,12 @@ impl Shared {
 
 impl buffer::Owner<Option<Piece>> for Shared {
     fn ended(&self, buffer: Buffer) {
+        let failed = buffer.tag().zip(buffer.status());
         let mut state = self.state.lock();
+        if let Some((piece, status)) = failed {
+            // At once, so that nothing behind it is written any more.
+            state.gap.note(piece.offset(), Stop::of_io(status));
+        }
         state.back.push(buffer);
         self.wake(&mut state);
     }

@@ -4,6 +4,7 @@
 
 use super::verdict::Outcome;
 use kernel::{
+    bindings,
     block::{
         bdev::BlockDevice,
         units::Sectors, //
@@ -11,6 +12,8 @@ use kernel::{
     seq_file::SeqFile,
     seq_print, //
 };
+
+const _: () = assert!(Outcome::ALL.len() == bindings::BLK_COPY_NR_OUTCOMES as usize);
 
 /// So many chunks to this device, or pieces that were read and written, have ended in this way.
 pub(crate) fn count(dst: &BlockDevice, outcome: Outcome, chunks: u32, len: Sectors) {

@@ -4,9 +4,13 @@
 //!
 //! Pure: plain values, no FFI, no locks. Compiled on the host too.
 
+use kernel::block::units::Sectors;
+
 /// Why a chunk cannot be copied by the device, although nothing is wrong with either.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Reason {
+    /// A stacking driver maps it to several places. So much of it, from its start, is in one.
+    Split(Sectors),
     /// A driver, or the device, cannot copy this.
     NotSupported,
     /// No single device has both places.
@@ -35,6 +39,7 @@ pub(crate) enum Outcome {
     Domain = 3,
     Busy = 4,
     Onloaded = 5,
+    Split = 6,
 }
 
 impl<S> From<&Option<Verdict<S>>> for Outcome {
@@ -50,6 +55,7 @@ impl<S> From<&Option<Verdict<S>>> for Outcome {
 impl From<Reason> for Outcome {
     fn from(reason: Reason) -> Self {
         match reason {
+            Reason::Split(_) => Outcome::Split,
             Reason::NotSupported => Outcome::NotSupported,
             Reason::Domain => Outcome::Domain,
             Reason::Busy => Outcome::Busy,
@@ -59,13 +65,14 @@ impl From<Reason> for Outcome {
 
 impl Outcome {
     /// All of them, in the order of their numbers.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Outcome::Offloaded,
         Outcome::Failed,
         Outcome::NotSupported,
         Outcome::Domain,
         Outcome::Busy,
         Outcome::Onloaded,
+        Outcome::Split,
     ];
 
     /// The number that the trace carries.
@@ -82,6 +89,7 @@ impl Outcome {
             Outcome::Domain => "fallback_domain",
             Outcome::Busy => "fallback_again",
             Outcome::Onloaded => "onloaded",
+            Outcome::Split => "split",
         }
     }
 

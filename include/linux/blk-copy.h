@@ -29,8 +29,8 @@ struct blk_copy_range {
  * struct blk_copy_params - what to copy, and what came of it
  * @src_bdev: device to read, open for as long as the copy runs
  * @dst_bdev: device to write, open for as long as the copy runs
- * @src: source ranges, valid until the copy has ended
- * @dst: destination ranges, valid until the copy has ended
+ * @src: source ranges, valid and not changed until the copy has ended
+ * @dst: destination ranges, valid and not changed until the copy has ended
  * @nr_src: number of source ranges
  * @nr_dst: number of destination ranges
  * @end_io: called once when the copy has ended; NULL to wait for it
@@ -48,6 +48,22 @@ struct blk_copy_params {
 	sector_t copied;
 };
 
+/**
+ * struct blk_copy_limits - what one copy command may cover
+ * @max_sectors: sectors in all; 0: nothing can be copied
+ * @max_hw_sectors: the same, but for what administrators allow
+ * @max_segment_sectors: sectors of one source range; 0: no limit of its own
+ * @max_src_segments: number of source ranges
+ * @max_dst_segments: number of destination ranges
+ */
+struct blk_copy_limits {
+	unsigned int max_sectors;
+	unsigned int max_hw_sectors;
+	unsigned int max_segment_sectors;
+	unsigned short max_src_segments;
+	unsigned short max_dst_segments;
+};
+
 #ifdef CONFIG_BLK_COPY_OFFLOAD
 
 /**
@@ -55,8 +71,12 @@ struct blk_copy_params {
  * @params: what to copy; the result is in there as well
  *
  * Without @end_io the copy has ended when this returns. With it, the copy runs
- * on; the caller's signals do not stop it, and @end_io is called once, in task
- * context, before this returns or later. It may free @params.
+ * on; the caller's signals do not stop it, and @end_io is called once by a
+ * worker, before this returns or later. It may free @params, but must not begin
+ * another copy with the same pool, nor wait for one.
+ *
+ * A driver that copies in order to do its own I/O uses blkdev_copy(), with a
+ * pool of its own, and from ->submit_bio with @end_io.
  *
  * Context: Task context. May sleep, but needs no memory that it could fail to
  * get.
@@ -64,7 +84,8 @@ struct blk_copy_params {
  * Return: -EIOCBQUEUED if @end_io was or will be called; otherwise it never is,
  * and the result is 0, or
  * * -EINVAL - a range is empty, not on boundaries of both logical blocks, or
- *   past the end of its device; the sums differ; source and destination overlap
+ *   past the end of its device; the sums differ; a destination overlaps a
+ *   source, or another destination
  * * -EPERM - the destination is read-only
  * * -EOPNOTSUPP - the devices cannot copy this: read and write it instead
  * * -EINTR - a fatal signal is pending
@@ -80,7 +101,8 @@ int blkdev_copy_offload(struct blk_copy_params *params);
  * @params: what to copy; the result is in there as well
  * @pool: the caller's reserve of memory, or NULL for the one that all share
  *
- * Reads ahead while it writes, with at most 16 MiB of memory. As for
+ * Reads ahead while it writes, with at most 8 MiB of memory; all copies that
+ * share a pool have at most 16 MiB, or 256 KiB each if that is more. As for
  * blkdev_copy_offload(), but the devices need not be able to copy.
  *
  * Context: Task context. May sleep, but needs no memory that it could fail to
@@ -124,9 +146,54 @@ struct blk_copy_pool *blk_copy_pool_create(void);
  * blk_copy_pool_destroy - free a reserve of memory
  * @pool: from blk_copy_pool_create(), and not used by any copy any more; or NULL
  *
- * Context: Task context. May sleep.
+ * The end_io of the last copy that used it may do so.
+ *
+ * Context: Any context. Does not sleep.
  */
 void blk_copy_pool_destroy(struct blk_copy_pool *pool);
+
+/**
+ * bdev_copy_limits - what one copy command may cover, down to the devices
+ * @bdev: the device
+ * @lim: narrowed to what @bdev allows, and what it lies on
+ *
+ * Context: Task context. May sleep.
+ */
+void bdev_copy_limits(struct block_device *bdev, struct blk_copy_limits *lim);
+
+/**
+ * blk_copy_split - a bio of a copy is mapped to several places
+ * @bio: the bio, which the caller then ends with BLK_STS_NOTSUPP
+ * @nr_sects: number of sectors, from its start, that are in one place
+ *
+ * For stacking drivers, which must not split such a bio themselves. The copy
+ * is split there, and tried again.
+ *
+ * Context: Task context. Does not sleep.
+ */
+void blk_copy_split(struct bio *bio, sector_t nr_sects);
+
+/**
+ * blk_copy_stack_limits - set the limits of a stacking driver
+ * @lim: its new limits
+ * @q: its queue
+ * @supported: whether bios of copies may be passed on
+ *
+ * Its operations need copy_limits(), because what its devices can copy, and
+ * what administrators let them, changes without its knowing.
+ *
+ * Context: Any context. Does not sleep.
+ */
+static inline void blk_copy_stack_limits(struct queue_limits *lim,
+					 struct request_queue *q,
+					 bool supported)
+{
+	lim->max_user_copy_sectors = q->limits.max_user_copy_sectors;
+	lim->max_hw_copy_sectors = supported ? UINT_MAX : 0;
+	lim->max_copy_segment_sectors = 0;
+	lim->max_copy_src_segments = supported ? USHRT_MAX : 0;
+	lim->max_copy_dst_segments = supported ? USHRT_MAX : 0;
+}
 
 /**
  * blk_copy_nr_src - number of source ranges of a copy request
@@ -159,6 +226,7 @@ void blk_copy_debugfs_register(struct request_queue *q);
 int blk_copy_stats_show(struct seq_file *m, void *unused);
 struct bio *blk_copy_intercept(struct bio *bio);
 bool blk_copy_fits(struct bio *bio);
+u64 blk_copy_show_bytes(struct gendisk *disk, bool hw);
 void blk_copy_validate_limits(struct queue_limits *lim);
 int blk_copy_store_max_bytes(struct queue_limits *lim, const char *page,
 			     size_t count);
@@ -209,6 +277,16 @@ static inline int blkdev_copy(struct blk_copy_params *params,
 			      struct blk_copy_pool *pool)
 {
 	return -EOPNOTSUPP;
+}
+
+static inline void blk_copy_split(struct bio *bio, sector_t nr_sects)
+{
+}
+
+static inline void blk_copy_stack_limits(struct queue_limits *lim,
+					 struct request_queue *q,
+					 bool supported)
+{
 }
 
 static inline struct blk_copy_pool *blk_copy_pool_create(void)

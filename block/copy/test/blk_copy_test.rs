@@ -16,6 +16,12 @@
 //! with `,pool` it has a reserve of its own. The lists are ranges of sectors, as `start+length`, or
 //! `-` for none. Writing fails only if the line makes no sense; an error of the copy is in what is
 //! read.
+//!
+//! It builds with the kernel, or for one that was built before:
+//!
+//! ```text
+//! $ make -C KERNEL M=$PWD/block/copy/test CONFIG_BLK_COPY_TEST=m modules
+//! ```
 
 use kernel::{
     block::{

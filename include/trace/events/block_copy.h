@@ -20,7 +20,8 @@
 			 { 2, "fallback:notsupp" },			\
 			 { 3, "fallback:domain" },			\
 			 { 4, "fallback:again" },			\
-			 { 5, "onloaded" })
+			 { 5, "onloaded" },				\
+			 { 6, "split" })
 
 DECLARE_EVENT_CLASS(block_copy_pair,
 	TP_PROTO(dev_t src_dev, sector_t src, dev_t dst_dev, sector_t dst,

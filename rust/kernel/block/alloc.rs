@@ -9,8 +9,11 @@ use crate::{
 };
 use core::ptr::NonNull;
 
-const FLAGS: bindings::gfp_t =
-    bindings::GFP_NOIO | bindings::__GFP_NORETRY | bindings::__GFP_NOWARN;
+/// Nor from the emergency reserves, which others need more.
+const FLAGS: bindings::gfp_t = bindings::GFP_NOIO
+    | bindings::__GFP_NORETRY
+    | bindings::__GFP_NOWARN
+    | bindings::__GFP_NOMEMALLOC;
 
 /// Allocates `size` bytes, aligned as `kmalloc` aligns.
 ///

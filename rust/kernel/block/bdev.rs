@@ -6,7 +6,10 @@
 //! [`include/linux/blk_types.h`](srctree/include/linux/blk_types.h)
 
 use super::{
-    limits::QueueLimits,
+    limits::{
+        CopyLimits,
+        QueueLimits, //
+    },
     units::{
         Sector,
         Sectors, //
@@ -61,6 +64,16 @@ impl BlockDevice {
     fn queue(&self) -> *mut bindings::request_queue {
         // SAFETY: By the type invariant the device is valid; the field never changes.
         unsafe { (*self.as_raw()).bd_queue }
+    }
+
+    /// The device for the whole of a disk.
+    ///
+    /// # Safety
+    ///
+    /// `disk` was added, and stays for `'a`.
+    pub unsafe fn of_disk<'a>(disk: *mut bindings::gendisk) -> &'a Self {
+        // SAFETY: Required of the caller; the device lives as long as its disk.
+        unsafe { Self::from_raw((*disk).part0) }
     }
 
     /// `major:minor`, for tracing.
@@ -126,6 +139,21 @@ impl BlockDevice {
         if let Some([count, sectors]) = stats.get(usize::from(outcome)) {
             count.add(i64::from(chunks), Relaxed);
             sectors.add(len.get().cast_signed(), Relaxed);
+        }
+    }
+
+    /// Narrows limits to those of this device, and of what it lies on. They may change at any time.
+    ///
+    /// Context: task; may sleep.
+    pub fn narrow_copy_limits(&self, limits: &mut CopyLimits) {
+        limits.narrow(self.limits());
+        // SAFETY: By the type invariant the device is valid, and so is its disk, whose operations
+        // do not change.
+        unsafe {
+            let disk = (*self.as_raw()).bd_disk;
+            if let Some(narrow) = (*(*disk).fops).copy_limits {
+                narrow(disk, limits.as_raw());
+            }
         }
     }
 

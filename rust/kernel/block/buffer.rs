@@ -42,7 +42,7 @@ pub enum Direction {
 }
 
 /// Who gets a buffer back after I/O.
-pub trait Owner<T>: Sync {
+pub trait Owner<T: Send>: Sync {
     /// The I/O has ended; [`Buffer::status`] tells how.
     ///
     /// Context: any. Must not sleep.
@@ -72,7 +72,7 @@ pub struct Buffer<T>(NonNull<Raw<T>>);
 // SAFETY: It is memory that nobody else uses.
 unsafe impl<T: Send> Send for Buffer<T> {}
 
-impl<T: Copy> Buffer<T> {
+impl<T: Copy + Send> Buffer<T> {
     /// Allocates one, without I/O, without a warning, and without trying for long.
     ///
     /// Context: task; may sleep.
@@ -176,8 +176,8 @@ impl<T> Buffer<T> {
         }
     }
 
-    /// Gives back what the last I/O took.
-    fn give_back(&self) {
+    /// Gives back what the last I/O took: it may keep a device, and a cgroup, from going away.
+    pub fn give_back(&self) {
         // SAFETY: By the type invariant the buffer is ours, and its bio not in flight.
         unsafe {
             let raw = self.0.as_ptr();
@@ -193,7 +193,7 @@ impl<T> Buffer<T> {
 /// # Safety
 ///
 /// For `bi_end_io` of the bios of [`Buffer::submit`] alone, which the block layer calls once each.
-unsafe extern "C" fn end_io<T, O: Owner<T>>(bio: *mut bindings::bio) {
+unsafe extern "C" fn end_io<T: Send, O: Owner<T>>(bio: *mut bindings::bio) {
     // SAFETY: The bio is the first field of what was submitted, and given back with this call.
     let (buffer, owner) = unsafe {
         let raw = NonNull::new_unchecked(bio.cast::<Raw<T>>());

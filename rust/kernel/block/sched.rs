@@ -6,7 +6,10 @@ use crate::{
     bindings,
     prelude::*,
     task::Task,
-    time::msecs_to_jiffies,
+    time::{
+        msecs_to_jiffies,
+        Jiffies, //
+    },
     types::Opaque, //
 };
 
@@ -61,6 +64,20 @@ impl IoCompletion {
 pub fn fatal_signal_pending() -> bool {
     // SAFETY: `current` is a valid task.
     unsafe { bindings::fatal_signal_pending(Task::current_raw()) != 0 }
+}
+
+/// Whether the current task is passing on a bio of a stacking driver. What it submits is only put
+/// on a list then, so it must not wait for it.
+///
+/// Context: task. Does not sleep.
+pub fn in_submit_bio() -> bool {
+    // SAFETY: `current` is a valid task, and nobody else writes the field.
+    !unsafe { (*Task::current_raw()).bio_list }.is_null()
+}
+
+/// How long to wait until there may be memory again.
+pub fn patience() -> Jiffies {
+    msecs_to_jiffies(10)
 }
 
 /// Sleeps for about ten milliseconds: until there may be memory again.

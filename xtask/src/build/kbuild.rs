@@ -121,6 +121,16 @@ pub fn make(work: &Work<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Builds the modules of a folder outside the tree, for the kernel that was built, into `out`.
+pub fn make_external(work: &Work<'_>, folder: &Path, out: &Path) -> Result<()> {
+    let mut make = command(work)?;
+    make.arg(format!("M={}", folder.display()))
+        .arg(format!("MO={}", out.display()))
+        .args(["CONFIG_BLK_COPY_TEST=m", "modules"]);
+    let log = work.context.cache.logs().join("build-external.log");
+    logged(&mut make, &log, "The log's first error tells.", |_| {})
+}
+
 /// What a line of kbuild's output says was made: `  CC [M]  fs/x.o`.
 fn made(line: &str) -> Option<&str> {
     let line = line.strip_prefix("  ")?;

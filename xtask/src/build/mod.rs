@@ -191,6 +191,11 @@ impl<'a> Work<'a> {
             .join(format!("build-{}.log", self.variant))
     }
 
+    /// Builds the modules of a folder of the repository as a user would who has only the kernel.
+    pub fn build_external(&self, folder: &str, out: &Path) -> Result<()> {
+        kbuild::make_external(self, &self.context.repo.join(folder), out)
+    }
+
     /// Builds the kernel and its modules.
     pub fn build(&self, when: When) -> Result<Kernel> {
         let dir = self.dir();

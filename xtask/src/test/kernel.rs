@@ -6,6 +6,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
+use anyhow::ensure;
 use anyhow::Context as _;
 use anyhow::Result;
 
@@ -39,6 +40,10 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
         report.skip("style and series", "the series is empty");
         return Ok(());
     }
+    match test_module(&work) {
+        Ok(()) => report.pass("the test module builds outside of the tree"),
+        Err(error) => report.fail("the test module outside of the tree", &format!("{error:#}")),
+    }
     format(&work, report);
     let dir = tempfile::tempdir().context("cannot create a temporary folder")?;
     let patches = mail::write(context, &work.tree, dir.path())?;
@@ -50,6 +55,15 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
         checkpatch(&work.tree.dir, patch, report)?;
     }
     drop(lock);
+    Ok(())
+}
+
+/// Builds the test module, which is also an example, as one that is not part of the kernel.
+fn test_module(work: &Work<'_>) -> Result<()> {
+    let out = tempfile::tempdir().context("cannot create a temporary folder")?;
+    work.build_external("block/copy/test", out.path())?;
+    let module = out.path().join("blk_copy_test.ko");
+    ensure!(module.is_file(), "there is no {}", module.display());
     Ok(())
 }
 

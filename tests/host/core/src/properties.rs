@@ -217,7 +217,7 @@ proptest! {
         let mut turned: Vec<usize> = (0..outcomes.len()).collect();
         turned.rotate_left(order.index(outcomes.len()));
         for chunk in turned {
-            let at = window.end(slots[chunk], outcomes[chunk]);
+            let at = window.end(slots[chunk], outcomes[chunk], Sectors::ZERO);
             prop_assert_eq!(at, start(chunk));
             if outcomes[chunk] == Outcome::Failed {
                 gap.note(at, chunk);

@@ -9,7 +9,7 @@
 //! | kernel | here | the same |
 //! |---|---|---|
 //! | `context.rs`: `submit`, `part_end_io`, `finish` | `context.rs` | names and steps |
-//! | `bottom.rs`: `intercept`, `pair`, `with_sources` | `bottom.rs` | names and steps |
+//! | `bottom.rs`: `intercept`, `pair`, `sources` | `bottom.rs` | names and steps |
 //! | `shared.rs`: `begin`, `chunk_over`, `wake`, `look`, `arm` | `shared.rs` | for one chunk |
 //! | `job.rs`, `background.rs`: turns, end of a copy | `shared.rs`: `drive`, `turns` | in short |
 //! | the locks | loom's mutexes | |
