@@ -279,6 +279,12 @@ static inline int blkdev_copy(struct blk_copy_params *params,
 	return -EOPNOTSUPP;
 }
 
+static inline void bdev_copy_limits(struct block_device *bdev,
+				    struct blk_copy_limits *lim)
+{
+	lim->max_sectors = 0;
+}
+
 static inline void blk_copy_split(struct bio *bio, sector_t nr_sects)
 {
 }
