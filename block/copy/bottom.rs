@@ -57,7 +57,6 @@ pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
     let dev = bio.bdev().disk_dev();
     let place = Range::new(bio.start(), bio.len()).map(|range| Place {
         range,
-        queue: bio.bdev().queue_id(),
         domain: bio
             .bdev()
             .copy_domain()
@@ -66,7 +65,7 @@ pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
 
     // SAFETY: The caller gave us the bio, which from here on is ours or the machine's.
     let mut state = unsafe { state(context) }.lock();
-    match state.park(index, bio) {
+    match state.park(index, bio, OwnedBio::leave_path) {
         Park::Pass(bio) => Some(bio),
         Park::Refused(bio) => {
             let status = status_of(state.error().unwrap_or(IGNORED));
@@ -92,6 +91,11 @@ pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
                     drop(state);
                     trace::dispatch(&carrier, first);
                     carrier.allow_wait();
+                    if carrier.bdev().has_submit_bio() {
+                        // It has left its path, and takes whichever there is now.
+                        carrier.submit_again();
+                        return None;
+                    }
                     Some(carrier)
                 }
                 Err(verdict) => {
@@ -151,9 +155,8 @@ unsafe fn pair(context: NonNull<Context>) -> Result<Range, Verdict<Status>> {
     let mut sum = Sectors::ZERO;
     for index in CARRIER + 1..parts {
         let from = place(index).ok_or(IGNORED)?;
-        // No driver has several queues in one domain yet; a source's queue that is not the
-        // destination's would have to be kept alive until the command has ended.
-        if from.domain != to.domain || from.queue != to.queue {
+        // The queues may be different ones: paths to one device.
+        if from.domain != to.domain {
             return Err(Verdict::Fallback(Reason::Domain));
         }
         if from.range.overlaps(to.range) {

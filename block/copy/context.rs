@@ -123,7 +123,6 @@ pub(super) fn status_of(verdict: Verdict<Status>) -> Status {
 #[derive(Clone, Copy)]
 pub(super) struct Place {
     pub(super) range: Range,
-    pub(super) queue: usize,
     /// Null where nothing can be copied.
     pub(super) domain: usize,
 }

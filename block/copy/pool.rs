@@ -17,7 +17,10 @@ use super::{
 };
 use kernel::{
     alloc::AllocError,
-    block::work::WorkQueue,
+    block::work::{
+        self,
+        WorkQueue, //
+    },
     impl_has_work,
     mempool::Mempool,
     new_spinlock,
@@ -32,7 +35,6 @@ use kernel::{
         SpinLock, //
     },
     workqueue::{
-        self,
         Work,
         WorkItem, //
     }, //
@@ -119,7 +121,7 @@ impl Pool {
     ///
     /// Context: any. Does not sleep.
     pub(crate) fn destroy(self: Pin<KBox<Self>>) {
-        workqueue::system_unbound().enqueue(self);
+        work::anywhere().enqueue(self);
     }
 
     fn with_reserve(reserve: Reserve) -> impl PinInit<Self, Error> {

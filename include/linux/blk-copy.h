@@ -176,7 +176,7 @@ void blk_copy_split(struct bio *bio, sector_t nr_sects);
 /**
  * blk_copy_stack_limits - set the limits of a stacking driver
  * @lim: its new limits
- * @q: its queue
+ * @q: its queue, to keep what the administrator has set; NULL if @lim has that
  * @supported: whether bios of copies may be passed on
  *
  * Its operations need copy_limits(), because what its devices can copy, and
@@ -188,7 +188,8 @@ static inline void blk_copy_stack_limits(struct queue_limits *lim,
 					 struct request_queue *q,
 					 bool supported)
 {
-	lim->max_user_copy_sectors = q->limits.max_user_copy_sectors;
+	if (q)
+		lim->max_user_copy_sectors = q->limits.max_user_copy_sectors;
 	lim->max_hw_copy_sectors = supported ? UINT_MAX : 0;
 	lim->max_copy_segment_sectors = 0;
 	lim->max_copy_src_segments = supported ? USHRT_MAX : 0;

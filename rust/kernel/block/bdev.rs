@@ -119,11 +119,6 @@ impl BlockDevice {
         unsafe { (*self.as_raw()).bd_disk == (*other.as_raw()).bd_disk }
     }
 
-    /// A number that tells the queue from all other queues that there are.
-    pub fn queue_id(&self) -> usize {
-        self.queue().addr()
-    }
-
     /// Between devices of one domain a command can copy. [`None`]: nothing can be copied here.
     pub fn copy_domain(&self) -> Option<NonNull<crate::ffi::c_void>> {
         // SAFETY: By the type invariant the queue is valid; drivers set the field before the disk
@@ -140,6 +135,19 @@ impl BlockDevice {
             count.add(i64::from(chunks), Relaxed);
             sectors.add(len.get().cast_signed(), Relaxed);
         }
+    }
+
+    /// The device that this one is a path to, if it is one that users do not see. It may go away at
+    /// any time, while the other one is open.
+    pub fn path_to(&self) -> Option<NonNull<bindings::block_device>> {
+        // SAFETY: By the type invariant the device is valid, and so is its disk; the flag is set
+        // before the disk is added.
+        let flags = unsafe { (*(*self.as_raw()).bd_disk).flags };
+        if flags & bindings::GENHD_FL_HIDDEN.cast_signed() == 0 {
+            return None;
+        }
+        // Drivers of such devices set the domain to the other device.
+        self.copy_domain().map(NonNull::cast)
     }
 
     /// Narrows limits to those of this device, and of what it lies on. They may change at any time.

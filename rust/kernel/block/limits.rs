@@ -201,6 +201,12 @@ impl<'a> QueueLimitsUpdate<'a> {
         self.0.max_copy_dst_segments = dst_segments;
     }
 
+    /// Sets the most in one source range; zero for no limit of its own. What does not fit in 32 bits
+    /// is no limit.
+    pub fn set_copy_segment(&mut self, max: Sectors) {
+        self.0.max_copy_segment_sectors = u32::try_from(max.get()).unwrap_or(u32::MAX);
+    }
+
     /// Sets what comes of the wishes of the driver and of the administrator. What does not fit in
     /// 32 bits means no limit. As with other limits, what the driver asked for is overwritten: one
     /// that changes the block size sets its limits for copying again.

@@ -39,6 +39,12 @@ impl WorkQueue {
     }
 }
 
+/// The queue for work of no special kind, which runs wherever there is room.
+pub fn anywhere() -> &'static Queue {
+    // SAFETY: The queue exists from early boot on, for ever.
+    unsafe { Queue::from_raw(bindings::system_dfl_wq) }
+}
+
 impl core::ops::Deref for WorkQueue {
     type Target = Queue;
 

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::copy::CopyArgs;
 use crate::data::{self, CheckArgs, Content, FillArgs, Held, MapArgs, PinArgs, SumArgs};
 use crate::model::ModelArgs;
+use crate::ranges::RangesArgs;
 
 /// Exact copy_file_range(2) calls, known data and a model, for the tests of the block layer.
 ///
@@ -42,6 +43,8 @@ enum Command {
     Pin(PinArgs),
     /// Random copies and writes, everything compared with a model after each
     Model(ModelArgs),
+    /// Random copies of several ranges through the module blk_copy_test, compared with a model
+    Ranges(RangesArgs),
     /// Run commands from standard input, one a line; `#` starts a comment
     Batch,
 }
@@ -64,6 +67,7 @@ fn execute(command: Command, held: &mut Held) -> Result<Option<String>> {
         Command::Copy(args) => return Ok(Some(args.run()?.to_string())),
         Command::Sum(args) => return Ok(Some(args.run()?)),
         Command::Model(args) => return Ok(Some(args.run()?)),
+        Command::Ranges(args) => return Ok(Some(args.run()?)),
         Command::Fill(args) => args.run()?,
         Command::Check(args) => args.run()?,
         Command::Sync { device } => data::sync(&device)?,

@@ -85,7 +85,7 @@ impl FillArgs {
         let len = device::range(&mut file, self.range.off, self.range.len)?;
         let from = self.content.from.unwrap_or(self.range.off);
         let pattern = self.content.pattern.pattern();
-        let mut buffer = Buffer::new(BUFFER);
+        let mut buffer = Buffer::for_pieces_of(len);
         for (at, now) in device::pieces(len, BUFFER) {
             let buf = &mut buffer.get()[..now];
             pattern.fill(from + at, buf);
@@ -101,7 +101,8 @@ impl CheckArgs {
         let len = device::range(&mut file, self.range.off, self.range.len)?;
         let from = self.content.from.unwrap_or(self.range.off);
         let pattern = self.content.pattern.pattern();
-        let (mut got, mut want) = (Buffer::new(BUFFER), Buffer::new(BUFFER));
+        let mut got = Buffer::for_pieces_of(len);
+        let mut want = Buffer::for_pieces_of(len);
         for (at, now) in device::pieces(len, BUFFER) {
             let (got, want) = (&mut got.get()[..now], &mut want.get()[..now]);
             device::read_exact(&file, got, self.range.off + at)?;
@@ -117,7 +118,7 @@ impl SumArgs {
     pub fn run(&self) -> Result<String> {
         let mut file = device::open(&self.range.device, How::new(Access::R, !self.buffered))?;
         let len = device::range(&mut file, self.range.off, self.range.len)?;
-        let mut buffer = Buffer::new(BUFFER);
+        let mut buffer = Buffer::for_pieces_of(len);
         let mut sum = 0;
         for _ in 0..self.repeat {
             sum = len;

@@ -79,6 +79,11 @@ impl Buffer {
         Buffer { memory, start, len }
     }
 
+    /// For moving `len` bytes, by pieces of [`BUFFER`]. What is not touched costs nothing.
+    pub fn for_pieces_of(len: u64) -> Self {
+        Self::new(usize::try_from(len).map_or(BUFFER, |len| len.min(BUFFER)))
+    }
+
     pub fn get(&mut self) -> &mut [u8] {
         &mut self.memory[self.start..self.start + self.len]
     }

@@ -11,6 +11,8 @@ mod data;
 mod device;
 mod model;
 mod pattern;
+mod random;
+mod ranges;
 mod size;
 
 use std::process::ExitCode;

@@ -3,21 +3,7 @@
 
 use std::ops::Range;
 
-use crate::pattern;
-
-/// Random numbers: the n-th depends on the seed and n only.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(1);
-        pattern::mix(self.0)
-    }
-
-    fn index(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit.max(1) as u64).unwrap_or(0)
-    }
-}
+use crate::random::Random;
 
 /// A copy; offsets count from the start of the region.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +43,7 @@ pub struct Plan {
 impl Plan {
     pub fn new(seed: u64, size: usize, align: usize, at_end: Vec<bool>) -> Self {
         Plan {
-            random: Random(pattern::mix(seed)),
+            random: Random::new(seed),
             size,
             align,
             at_end,

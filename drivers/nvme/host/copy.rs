@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The Copy command of the NVM Command Set: limits, and its construction.
+//!
+//! A request of the block layer becomes one command with source ranges of descriptor format 0: so
+//! many blocks of the same namespace each, which are written one after the other from the starting
+//! destination LBA on. Nothing of the request is changed, so that a command can be made anew after
+//! it was retried.
+//!
+//! Figures are those of the NVM Command Set Specification 1.0, sections 3.2.2 (Copy) and 4.1.5.1
+//! (Identify Namespace).
+
+use core::{
+    mem::{
+        offset_of,
+        size_of, //
+    },
+    ptr::NonNull, //
+};
+use kernel::{
+    bindings,
+    block::{
+        copy::Command,
+        limits::QueueLimitsUpdate,
+        units::Sectors, //
+    },
+    prelude::*, //
+};
+
+/// Declares a number that is little-endian in memory, whatever the CPU is.
+macro_rules! little_endian {
+    ($($name:ident: $int:ty;)*) => {$(
+        #[doc = concat!("A [`", stringify!($int), "`] as the device sees it.")]
+        #[derive(Clone, Copy, Default)]
+        #[repr(transparent)]
+        struct $name($int);
+
+        impl From<$int> for $name {
+            fn from(value: $int) -> Self {
+                Self(value.to_le())
+            }
+        }
+    )*};
+}
+
+little_endian! {
+    Le16: u16;
+    Le32: u32;
+    Le64: u64;
+}
+
+/// A source range of descriptor format 0.
+#[derive(Default)]
+#[repr(C)]
+struct SourceRange {
+    _reserved: [Le64; 1],
+    /// Starting LBA.
+    slba: Le64,
+    /// Number of logical blocks, less one.
+    nlb: Le16,
+    _reserved_18: [Le16; 3],
+    /// Protection information, which namespaces that we copy on do not have.
+    _pi: [Le32; 2],
+}
+
+const _: () = assert!(size_of::<SourceRange>() == 32);
+const _: () = assert!(offset_of!(SourceRange, slba) == 8);
+const _: () = assert!(offset_of!(SourceRange, nlb) == 16);
+const _: () = assert!(RANGES * size_of::<SourceRange>() == PAYLOAD);
+
+/// Ranges that a command can have, and their size in bytes.
+const RANGES: usize = 256;
+const PAYLOAD: usize = bindings::NVME_COPY_PAYLOAD_SIZE as usize;
+
+/// The command, a submission queue entry. The transport fills in what is not set here.
+#[derive(Default)]
+#[repr(C)]
+struct CopyCommand {
+    opcode: u8,
+    flags: u8,
+    command_id: u16,
+    nsid: Le32,
+    _cdw2: [Le32; 2],
+    _metadata: Le64,
+    _data: [Le64; 2],
+    /// Starting destination LBA: command dwords 10 and 11.
+    sdlba: Le64,
+    /// Number of ranges, less one: the first byte of command dword 12.
+    nr_range: u8,
+    /// Descriptor format, in the lower half.
+    format: u8,
+    /// Flags of reading and writing: none. Ordinary retries, no FUA, no protection information.
+    _control: Le16,
+    _cdw13: [Le32; 3],
+}
+
+const _: () = assert!(size_of::<CopyCommand>() == size_of::<bindings::nvme_command>());
+const _: () = assert!(offset_of!(CopyCommand, sdlba) == 40);
+const _: () = assert!(offset_of!(CopyCommand, nr_range) == 48);
+
+/// Blocks of `1 << shift` bytes.
+#[derive(Clone, Copy)]
+struct Lba {
+    shift: u32,
+}
+
+impl Lba {
+    /// The number of blocks in so many sectors.
+    fn of(self, sectors: u64) -> u64 {
+        sectors >> self.shift.saturating_sub(bindings::SECTOR_SHIFT)
+    }
+
+    /// So many blocks, in sectors.
+    fn sectors(self, blocks: u64) -> Sectors {
+        let shift = self.shift.saturating_sub(bindings::SECTOR_SHIFT);
+        Sectors::new(blocks.checked_shl(shift).unwrap_or(u64::MAX))
+    }
+}
+
+/// Sets what one command can copy.
+///
+/// # Safety
+///
+/// `lim` is valid and the caller's.
+#[export]
+pub unsafe extern "C" fn nvme_copy_limits(
+    lim: *mut bindings::queue_limits,
+    supported: bool,
+    lba_shift: c_uint,
+    mcl: u32,
+    mssrl: u16,
+    msrc: u8,
+) {
+    // SAFETY: Required of the caller.
+    let mut update = unsafe { QueueLimitsUpdate::from_raw(lim) };
+    let lba = Lba { shift: lba_shift };
+    // A device that can copy, but no blocks at all, cannot.
+    if !supported || mcl == 0 || mssrl == 0 {
+        update.set_hw_copy(Sectors::ZERO, 0, 0);
+        return;
+    }
+    update.set_hw_copy(lba.sectors(u64::from(mcl)), u16::from(msrc) + 1, 1);
+    update.set_copy_segment(lba.sectors(u64::from(mssrl)));
+}
+
+/// Makes the command of a request. Returns how many bytes of source ranges it has, or 0 if the
+/// block layer gave us what does not fit in a command.
+///
+/// # Safety
+///
+/// `req` is a request of `REQ_OP_COPY_DST` that its driver has started; `cmd` is valid for writes,
+/// and `payload` for writes of `NVME_COPY_PAYLOAD_SIZE` bytes, with the alignment of 64 bits.
+#[export]
+pub unsafe extern "C" fn nvme_fill_copy(
+    req: *mut bindings::request,
+    lba_shift: c_uint,
+    nsid: u32,
+    cmd: *mut bindings::nvme_command,
+    payload: *mut c_void,
+) -> c_uint {
+    let Some(req) = NonNull::new(req) else {
+        return 0;
+    };
+    // SAFETY: Required of the caller; a range is any bytes.
+    let (copy, ranges) = unsafe {
+        let ranges = core::slice::from_raw_parts_mut(payload.cast::<SourceRange>(), RANGES);
+        (Command::from_raw(req), ranges)
+    };
+    let lba = Lba { shift: lba_shift };
+    let Some(count) = fill(&copy, lba, ranges) else {
+        return 0;
+    };
+    let command = CopyCommand {
+        opcode: bindings::nvme_opcode_nvme_cmd_copy as u8,
+        nsid: nsid.into(),
+        sdlba: lba.of(copy.dst().get()).into(),
+        nr_range: count,
+        ..Default::default()
+    };
+    // SAFETY: Required of the caller; the sizes are the same, and every field is a number.
+    unsafe { cmd.cast::<CopyCommand>().write(command) };
+    (c_uint::from(count) + 1) * size_of::<SourceRange>() as c_uint
+}
+
+/// Fills in the source ranges. Returns their number, less one.
+fn fill(copy: &Command<'_>, lba: Lba, ranges: &mut [SourceRange]) -> Option<u8> {
+    let mut count = 0;
+    let mut left = copy.len();
+    for (start, len) in copy.sources() {
+        let blocks = lba.of(len.get()).checked_sub(1)?;
+        *ranges.get_mut(count)? = SourceRange {
+            slba: lba.of(start.get()).into(),
+            nlb: u16::try_from(blocks).ok()?.into(),
+            ..Default::default()
+        };
+        left = left.checked_sub(len)?;
+        count += 1;
+    }
+    if !left.is_zero() {
+        return None;
+    }
+    u8::try_from(count.checked_sub(1)?).ok()
+}
