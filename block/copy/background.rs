@@ -2,8 +2,10 @@
 
 //! Copies that nobody waits for.
 //!
-//! The first turn is made by the caller; whatever ends later queues the next one. In between, the
-//! copy takes no thread. Its memory comes from the pool, so it needs no allocation either.
+//! The first turn is made by the caller, unless that is passing on a bio of a stacking driver;
+//! whatever ends later queues the next one, and the last one is always made by a worker. In
+//! between, the copy takes no thread. Its memory comes from the pool, so it needs no allocation
+//! either.
 
 use super::{
     job::{

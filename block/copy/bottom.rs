@@ -44,7 +44,7 @@ use kernel::{
 /// issued now, or nothing while other parts are still on their way.
 ///
 /// Context: task; does not sleep.
-pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
+pub(crate) fn intercept(mut bio: OwnedBio) -> Option<OwnedBio> {
     if bio.bdev().has_submit_bio() {
         // A stacking driver: it passes the bio, or a clone, on to where we look again.
         return Some(bio);
@@ -63,9 +63,18 @@ pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
             .map_or(0, |domain| domain.addr().get()),
     });
 
+    if let Some(device) = bio.bdev().path_to() {
+        // SAFETY: The caller gave us the bio.
+        if unsafe { state(context) }.lock().passes(&bio) {
+            return Some(bio);
+        }
+        // SAFETY: Who has submitted the bio to the other device keeps that open.
+        unsafe { bio.set_device(device) };
+    }
+
     // SAFETY: The caller gave us the bio, which from here on is ours or the machine's.
     let mut state = unsafe { state(context) }.lock();
-    match state.park(index, bio, OwnedBio::leave_path) {
+    match state.park(index, bio) {
         Park::Pass(bio) => Some(bio),
         Park::Refused(bio) => {
             let status = status_of(state.error().unwrap_or(IGNORED));
@@ -93,7 +102,7 @@ pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
                     carrier.allow_wait();
                     if carrier.bdev().has_submit_bio() {
                         // It has left its path, and takes whichever there is now.
-                        carrier.submit_again();
+                        carrier.resubmit();
                         return None;
                     }
                     Some(carrier)
@@ -136,7 +145,7 @@ pub(crate) fn split(bio: &Bio, len: Sectors) {
 /// so, what it reads does not change any more, and the first source is returned.
 ///
 /// Looks at one chunk. What two mappings of one disk that overlap by more than a chunk do to each
-/// other is not seen here; so far no stacking driver lets a copy through.
+/// other is not seen here.
 ///
 /// # Safety
 ///

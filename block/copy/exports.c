@@ -8,6 +8,8 @@
 #include <linux/init.h>
 #include <linux/seq_file.h>
 
+#include "../blk.h"
+
 #define CREATE_TRACE_POINTS
 #define CREATE_RUST_TRACE_POINTS
 #include <trace/events/block_copy.h>
@@ -32,6 +34,12 @@ EXPORT_RUST_GPL(bdev_copy_limits);
 EXPORT_RUST_GPL(blk_copy_split);
 EXPORT_RUST_GPL(blk_copy_nr_src);
 EXPORT_RUST_GPL(blk_copy_src);
+
+/* Past the checks, the accounting and the throttling, which it has behind it. */
+void blk_copy_resubmit(struct bio *bio)
+{
+	submit_bio_noacct_nocheck(bio, false);
+}
 
 DEFINE_SHOW_ATTRIBUTE(blk_copy_stats);
 

@@ -42,9 +42,9 @@ use kernel::{
             Bio,
             OwnedBio, //
         },
+        copy_limits::CopyLimits,
         file::BlockFile,
         limits::{
-            CopyLimits,
             QueueLimits,
             QueueLimitsUpdate, //
         },
@@ -229,7 +229,7 @@ pub(crate) unsafe extern "C" fn blk_copy_pool_create() -> *mut bindings::blk_cop
 
 /// Frees a reserve of memory.
 ///
-/// Context: any. Does not sleep.
+/// Context: task; may sleep.
 ///
 /// # Safety
 ///

@@ -233,7 +233,10 @@ impl<'a> Job<'a> {
             Some(cut) => {
                 self.cut = cut;
                 self.ahead = self.behind;
-                shared.restart(start);
+                let dst = self.request.dst_bdev;
+                shared.restart(start, |run| {
+                    stats::count(dst, run.outcome, run.chunks, run.len)
+                });
             }
             None if self.ways.onload => self.onload(run.len),
             None => shared.note(start, Stop::Unsupported),

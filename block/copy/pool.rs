@@ -116,12 +116,14 @@ impl Pool {
         KBox::pin_init(Self::with_reserve(Reserve::PRIVATE), GFP_KERNEL)
     }
 
-    /// Frees a reserve, now or a little later: a worker of its own may have come to be its last
-    /// user, and cannot wait for itself.
+    /// Frees a reserve, and waits for its workers to be done with it. One of them may be its last
+    /// user, and cannot wait for itself: then it is freed a little later.
     ///
-    /// Context: any. Does not sleep.
+    /// Context: task; may sleep.
     pub(crate) fn destroy(self: Pin<KBox<Self>>) {
-        work::anywhere().enqueue(self);
+        if work::in_worker() {
+            work::anywhere().enqueue(self);
+        }
     }
 
     fn with_reserve(reserve: Reserve) -> impl PinInit<Self, Error> {

@@ -139,7 +139,7 @@ impl Window {
         self.ring.get(self.first)?.outcome
     }
 
-    /// Forgets what has ended, and begins anew at `start`. Nothing is in flight.
+    /// Begins anew at `start`. It is empty.
     pub(crate) fn restart(&mut self, start: Sectors) {
         *self = Self {
             start,
@@ -183,6 +183,11 @@ impl<W: Copy> Gap<W> {
     /// Whether what is at `offset` lies before the gap.
     pub(crate) fn allows(&self, offset: Sectors) -> bool {
         self.0.is_none_or(|(gap, _)| offset < gap)
+    }
+
+    /// What begins at `start` is done anew.
+    pub(crate) fn forget_from(&mut self, start: Sectors) {
+        self.0 = self.0.filter(|(gap, _)| *gap < start);
     }
 
     /// Whether there is none.
@@ -301,5 +306,9 @@ mod tests {
         assert!(gap.allows(Sectors::new(8)) && !gap.allows(Sectors::new(16)));
         gap.note(Sectors::new(8), 'a');
         assert_eq!(gap.get(), Some((Sectors::new(8), 'a')));
+        gap.forget_from(Sectors::new(16));
+        assert!(!gap.is_none());
+        gap.forget_from(Sectors::new(8));
+        assert!(gap.is_none());
     }
 }

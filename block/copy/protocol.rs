@@ -130,20 +130,21 @@ impl<B: Handle, L: BioList<B>, E: Copy> Chunk<B, L, E> {
         }
     }
 
+    /// Whether this is the carrier, on its way to the driver.
+    pub(crate) fn passes(&self, bio: &B) -> bool {
+        self.dispatched == Some(bio.id())
+    }
+
     /// The bio of `part` has arrived at the bottom of the stack.
-    /// If it is held, `hold` is called with it before.
-    pub(crate) fn park(&mut self, part: usize, mut bio: B, hold: impl Fn(&mut B)) -> Park<B> {
+    pub(crate) fn park(&mut self, part: usize, bio: B) -> Park<B> {
         match self.phase {
             Phase::Translate => {}
-            Phase::Dispatch if self.dispatched == Some(bio.id()) => return Park::Pass(bio),
+            Phase::Dispatch if self.passes(&bio) => return Park::Pass(bio),
             Phase::Dispatch | Phase::Over => return Park::Refused(bio),
         }
         if !self.seen.insert(part) {
             // Somebody split a bio that says that it must not be split.
             return Park::Refused(bio);
-        }
-        if self.missing > 1 || part != CARRIER {
-            hold(&mut bio);
         }
         if part == CARRIER {
             self.carrier = Some(bio);
@@ -260,10 +261,10 @@ mod tests {
         ] {
             let mut chunk = submitted(3);
             let [first, second, third] = order;
-            assert_eq!(chunk.park(first, first as u8, |_| {}), Park::Held);
-            assert_eq!(chunk.park(second, second as u8, |_| {}), Park::Held);
-            assert_eq!(chunk.park(third, third as u8, |_| {}), Park::Dispatch(0));
-            assert_eq!(chunk.park(CARRIER, 0, |_| {}), Park::Pass(0));
+            assert_eq!(chunk.park(first, first as u8), Park::Held);
+            assert_eq!(chunk.park(second, second as u8), Park::Held);
+            assert_eq!(chunk.park(third, third as u8), Park::Dispatch(0));
+            assert_eq!(chunk.park(CARRIER, 0), Park::Pass(0));
             let (end, last) = chunk.ended(CARRIER, None, EARLY);
             assert_eq!(end.iter().flatten().count(), 2);
             assert_eq!(last, None);
@@ -276,7 +277,7 @@ mod tests {
     #[test]
     fn an_early_error_ends_what_is_parked() {
         let mut chunk = submitted(2);
-        assert_eq!(chunk.park(1, 1, |_| {}), Park::Held);
+        assert_eq!(chunk.park(1, 1), Park::Held);
         assert_eq!(chunk.ended(CARRIER, Some(5), EARLY), (only(1), None));
         assert_eq!(chunk.ended(1, Some(7), EARLY), (NOBODY, LAST));
         assert_eq!(chunk.error(), Some(5));
@@ -286,14 +287,14 @@ mod tests {
     fn a_part_that_arrives_late_is_refused() {
         let mut chunk = submitted(2);
         assert_eq!(chunk.ended(1, Some(5), EARLY), (NOBODY, None));
-        assert_eq!(chunk.park(CARRIER, 0, |_| {}), Park::Refused(0));
+        assert_eq!(chunk.park(CARRIER, 0), Park::Refused(0));
         assert_eq!(chunk.ended(CARRIER, Some(5), EARLY), (NOBODY, LAST));
     }
 
     #[test]
     fn success_without_a_command_is_no_success() {
         let mut chunk = submitted(2);
-        assert_eq!(chunk.park(CARRIER, 0, |_| {}), Park::Held);
+        assert_eq!(chunk.park(CARRIER, 0), Park::Held);
         assert_eq!(chunk.ended(1, None, EARLY), (only(0), None));
         assert_eq!(chunk.ended(CARRIER, None, EARLY), (NOBODY, LAST));
         assert_eq!(chunk.error(), Some(EARLY));
@@ -302,25 +303,25 @@ mod tests {
     #[test]
     fn a_split_part_is_refused() {
         let mut chunk = submitted(2);
-        assert_eq!(chunk.park(1, 1, |_| {}), Park::Held);
-        assert_eq!(chunk.park(1, 3, |_| {}), Park::Refused(3));
-        assert_eq!(chunk.park(MAX_PARTS, 4, |_| {}), Park::Refused(4));
+        assert_eq!(chunk.park(1, 1), Park::Held);
+        assert_eq!(chunk.park(1, 3), Park::Refused(3));
+        assert_eq!(chunk.park(MAX_PARTS, 4), Park::Refused(4));
     }
 
     #[test]
     fn another_clone_of_the_carrier_does_not_pass() {
         let mut chunk = submitted(2);
-        assert_eq!(chunk.park(CARRIER, 0, |_| {}), Park::Held);
-        assert_eq!(chunk.park(1, 1, |_| {}), Park::Dispatch(0));
-        assert_eq!(chunk.park(CARRIER, 2, |_| {}), Park::Refused(2));
-        assert_eq!(chunk.park(CARRIER, 0, |_| {}), Park::Pass(0));
+        assert_eq!(chunk.park(CARRIER, 0), Park::Held);
+        assert_eq!(chunk.park(1, 1), Park::Dispatch(0));
+        assert_eq!(chunk.park(CARRIER, 2), Park::Refused(2));
+        assert_eq!(chunk.park(CARRIER, 0), Park::Pass(0));
     }
 
     #[test]
     fn refusing_hands_out_the_others() {
         let mut chunk = submitted(2);
-        assert_eq!(chunk.park(CARRIER, 0, |_| {}), Park::Held);
-        assert_eq!(chunk.park(1, 1, |_| {}), Park::Dispatch(0));
+        assert_eq!(chunk.park(CARRIER, 0), Park::Held);
+        assert_eq!(chunk.park(1, 1), Park::Dispatch(0));
         assert_eq!(chunk.refuse(4), only(1));
         assert_eq!(chunk.ended(1, Some(4), EARLY), (NOBODY, None));
         assert_eq!(chunk.ended(CARRIER, Some(4), EARLY), (NOBODY, LAST));

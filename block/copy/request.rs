@@ -16,7 +16,7 @@ use kernel::{
     block::{
         bdev::BlockDevice,
         buffer,
-        limits::CopyLimits,
+        copy_limits::CopyLimits,
         sched,
         units::{
             Sector,

@@ -202,11 +202,14 @@ impl Shared {
         state.window.begin(len)
     }
 
-    /// Forgets the chunks that have ended, and were not taken. They are sent anew, from `start` on.
-    /// Nothing is in flight.
-    pub(crate) fn restart(&self, start: Sectors) {
+    /// Has all chunks from `start` on sent anew, whatever came of them. Nothing is in flight.
+    pub(crate) fn restart(&self, start: Sectors, mut dropped: impl FnMut(Run)) {
         let mut state = self.state.lock();
+        while let Some(run) = state.window.take() {
+            dropped(run);
+        }
         state.window.restart(start);
+        state.gap.forget_from(start);
         state.fell = false;
     }
 

@@ -146,9 +146,10 @@ struct blk_copy_pool *blk_copy_pool_create(void);
  * blk_copy_pool_destroy - free a reserve of memory
  * @pool: from blk_copy_pool_create(), and not used by any copy any more; or NULL
  *
- * The end_io of the last copy that used it may do so.
+ * The end_io of the last copy that used it may do so. Others wait until nothing
+ * of the pool runs any more, unless they are workers of any kind.
  *
- * Context: Any context. Does not sleep.
+ * Context: Task context. May sleep.
  */
 void blk_copy_pool_destroy(struct blk_copy_pool *pool);
 
@@ -196,6 +197,23 @@ static inline void blk_copy_stack_limits(struct queue_limits *lim,
 	lim->max_copy_dst_segments = supported ? USHRT_MAX : 0;
 }
 
+/* Set in the copy_domain of what is a path to another device. */
+#define BLK_COPY_PATH	1UL
+
+/**
+ * blk_copy_path_domain - the copy_domain of a path to a device
+ * @bdev: the device, which has several paths
+ *
+ * A path may go away while a bio waits there for others. So it waits at @bdev,
+ * which is open as long as it has bios, and takes whichever path there is then.
+ *
+ * Context: Any context. Does not sleep.
+ */
+static inline void *blk_copy_path_domain(struct block_device *bdev)
+{
+	return (void *)((unsigned long)bdev | BLK_COPY_PATH);
+}
+
 /**
  * blk_copy_nr_src - number of source ranges of a copy request
  * @rq: request of REQ_OP_COPY_DST that its driver has started
@@ -226,6 +244,7 @@ int blk_copy_init(void);
 void blk_copy_debugfs_register(struct request_queue *q);
 int blk_copy_stats_show(struct seq_file *m, void *unused);
 struct bio *blk_copy_intercept(struct bio *bio);
+void blk_copy_resubmit(struct bio *bio);
 bool blk_copy_fits(struct bio *bio);
 u64 blk_copy_show_bytes(struct gendisk *disk, bool hw);
 void blk_copy_validate_limits(struct queue_limits *lim);
@@ -288,6 +307,11 @@ static inline void bdev_copy_limits(struct block_device *bdev,
 
 static inline void blk_copy_split(struct bio *bio, sector_t nr_sects)
 {
+}
+
+static inline void *blk_copy_path_domain(struct block_device *bdev)
+{
+	return NULL;
 }
 
 static inline void blk_copy_stack_limits(struct queue_limits *lim,

@@ -18,6 +18,12 @@ __rust_helper bool rust_helper_bdev_has_submit_bio(struct block_device *bdev)
 	return bdev_test_flag(bdev, BD_HAS_SUBMIT_BIO);
 }
 
+__rust_helper void rust_helper_bio_set_dev(struct bio *bio,
+					   struct block_device *bdev)
+{
+	bio_set_dev(bio, bdev);
+}
+
 __rust_helper int rust_helper_fatal_signal_pending(struct task_struct *task)
 {
 	return fatal_signal_pending(task);

@@ -8,18 +8,23 @@
 #include <linux/blkdev.h>
 #include <linux/nvme.h>
 
-/* Room for as many source ranges as a command can have. */
-#define NVME_COPY_PAYLOAD_SIZE	(256 * 32)
+/* A source range, and as many as a command can have, in bytes. */
+#define NVME_COPY_RANGE_SIZE	32
+#define NVME_COPY_PAYLOAD_SIZE	(256 * NVME_COPY_RANGE_SIZE)
 
 #ifdef CONFIG_BLK_COPY_OFFLOAD
 
-/* In LBAs, as Identify Namespace has them; nothing if not @supported. */
+/*
+ * In LBAs, as Identify Namespace has them; nothing if not @supported. The
+ * source ranges are data, of at most @max_sectors.
+ */
 void nvme_copy_limits(struct queue_limits *lim, bool supported,
-		      unsigned int lba_shift, u32 mcl, u16 mssrl, u8 msrc);
+		      unsigned int lba_shift, u32 mcl, u16 mssrl, u8 msrc,
+		      u32 max_sectors);
 
-/* Returns the bytes of @payload that were written; 0: the request is bad. */
-unsigned int nvme_fill_copy(struct request *req, unsigned int lba_shift,
-			    u32 nsid, struct nvme_command *cmd, void *payload);
+/* Fills in @cmd and @len bytes of @payload; false: the request is bad. */
+bool nvme_fill_copy(struct request *req, unsigned int lba_shift, u32 nsid,
+		    struct nvme_command *cmd, void *payload, unsigned int len);
 
 /* A device copies within one namespace, on whichever path. */
 static inline void nvme_set_copy_domain(struct request_queue *q, void *domain)
@@ -31,16 +36,8 @@ static inline void nvme_set_copy_domain(struct request_queue *q, void *domain)
 
 static inline void nvme_copy_limits(struct queue_limits *lim, bool supported,
 				    unsigned int lba_shift, u32 mcl, u16 mssrl,
-				    u8 msrc)
+				    u8 msrc, u32 max_sectors)
 {
-}
-
-static inline unsigned int nvme_fill_copy(struct request *req,
-					  unsigned int lba_shift, u32 nsid,
-					  struct nvme_command *cmd,
-					  void *payload)
-{
-	return 0;
 }
 
 static inline void nvme_set_copy_domain(struct request_queue *q, void *domain)

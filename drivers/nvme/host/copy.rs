@@ -130,6 +130,7 @@ pub unsafe extern "C" fn nvme_copy_limits(
     mcl: u32,
     mssrl: u16,
     msrc: u8,
+    max_sectors: u32,
 ) {
     // SAFETY: Required of the caller.
     let mut update = unsafe { QueueLimitsUpdate::from_raw(lim) };
@@ -139,17 +140,21 @@ pub unsafe extern "C" fn nvme_copy_limits(
         update.set_hw_copy(Sectors::ZERO, 0, 0);
         return;
     }
-    update.set_hw_copy(lba.sectors(u64::from(mcl)), u16::from(msrc) + 1, 1);
+    // What the ranges take is a transfer like any other.
+    let transfer = Sectors::new(u64::from(max_sectors)).to_bytes();
+    let ranges = transfer.map_or(u64::MAX, |bytes| bytes / size_of::<SourceRange>() as u64);
+    let ranges = u16::try_from(ranges).unwrap_or(u16::MAX);
+    let ranges = ranges.min(u16::from(msrc) + 1);
+    update.set_hw_copy(lba.sectors(u64::from(mcl)), ranges, 1);
     update.set_copy_segment(lba.sectors(u64::from(mssrl)));
 }
 
-/// Makes the command of a request. Returns how many bytes of source ranges it has, or 0 if the
-/// block layer gave us what does not fit in a command.
+/// Makes the command of a request. Returns whether the block layer gave us what fits in it.
 ///
 /// # Safety
 ///
-/// `req` is a request of `REQ_OP_COPY_DST` that its driver has started; `cmd` is valid for writes,
-/// and `payload` for writes of `NVME_COPY_PAYLOAD_SIZE` bytes, with the alignment of 64 bits.
+/// `req` is a request of `REQ_OP_COPY_DST` that its driver is about to start; `cmd` is valid for
+/// writes. `payload` is `len` bytes that were initialized, aligned to 64 bits, and the caller's.
 #[export]
 pub unsafe extern "C" fn nvme_fill_copy(
     req: *mut bindings::request,
@@ -157,18 +162,21 @@ pub unsafe extern "C" fn nvme_fill_copy(
     nsid: u32,
     cmd: *mut bindings::nvme_command,
     payload: *mut c_void,
-) -> c_uint {
+    len: c_uint,
+) -> bool {
     let Some(req) = NonNull::new(req) else {
-        return 0;
+        return false;
     };
-    // SAFETY: Required of the caller; a range is any bytes.
+    let count = len as usize / size_of::<SourceRange>();
+    // SAFETY: Required of the caller; a range is any bytes. Nothing of the request changes until it
+    // ends.
     let (copy, ranges) = unsafe {
-        let ranges = core::slice::from_raw_parts_mut(payload.cast::<SourceRange>(), RANGES);
+        let ranges = core::slice::from_raw_parts_mut(payload.cast::<SourceRange>(), count);
         (Command::from_raw(req), ranges)
     };
     let lba = Lba { shift: lba_shift };
     let Some(count) = fill(&copy, lba, ranges) else {
-        return 0;
+        return false;
     };
     let command = CopyCommand {
         opcode: bindings::nvme_opcode_nvme_cmd_copy as u8,
@@ -179,7 +187,7 @@ pub unsafe extern "C" fn nvme_fill_copy(
     };
     // SAFETY: Required of the caller; the sizes are the same, and every field is a number.
     unsafe { cmd.cast::<CopyCommand>().write(command) };
-    (c_uint::from(count) + 1) * size_of::<SourceRange>() as c_uint
+    true
 }
 
 /// Fills in the source ranges. Returns their number, less one.
@@ -196,7 +204,7 @@ fn fill(copy: &Command<'_>, lba: Lba, ranges: &mut [SourceRange]) -> Option<u8> 
         left = left.checked_sub(len)?;
         count += 1;
     }
-    if !left.is_zero() {
+    if !left.is_zero() || count != ranges.len() {
         return None;
     }
     u8::try_from(count.checked_sub(1)?).ok()

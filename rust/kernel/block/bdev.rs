@@ -6,10 +6,7 @@
 //! [`include/linux/blk_types.h`](srctree/include/linux/blk_types.h)
 
 use super::{
-    limits::{
-        CopyLimits,
-        QueueLimits, //
-    },
+    limits::QueueLimits,
     units::{
         Sector,
         Sectors, //
@@ -137,32 +134,16 @@ impl BlockDevice {
         }
     }
 
-    /// The device that this one is a path to, if it is one that users do not see. It may go away at
-    /// any time, while the other one is open.
+    /// The device that this one is a path to, if it is one. It may go away at any time, while the
+    /// other one is open.
     pub fn path_to(&self) -> Option<NonNull<bindings::block_device>> {
-        // SAFETY: By the type invariant the device is valid, and so is its disk; the flag is set
-        // before the disk is added.
-        let flags = unsafe { (*(*self.as_raw()).bd_disk).flags };
-        if flags & bindings::GENHD_FL_HIDDEN.cast_signed() == 0 {
+        let domain = self.copy_domain()?.as_ptr();
+        let tag = bindings::BLK_COPY_PATH as usize;
+        if domain.addr() & tag == 0 {
             return None;
         }
-        // Drivers of such devices set the domain to the other device.
-        self.copy_domain().map(NonNull::cast)
-    }
-
-    /// Narrows limits to those of this device, and of what it lies on. They may change at any time.
-    ///
-    /// Context: task; may sleep.
-    pub fn narrow_copy_limits(&self, limits: &mut CopyLimits) {
-        limits.narrow(self.limits());
-        // SAFETY: By the type invariant the device is valid, and so is its disk, whose operations
-        // do not change.
-        unsafe {
-            let disk = (*self.as_raw()).bd_disk;
-            if let Some(narrow) = (*(*disk).fops).copy_limits {
-                narrow(disk, limits.as_raw());
-            }
-        }
+        // What has the tag is the other device, by `blk_copy_path_domain()`.
+        NonNull::new(domain.map_addr(|addr| addr & !tag).cast())
     }
 
     /// The limits of the queue. They may change at any time.

@@ -275,22 +275,25 @@ impl OwnedBio {
         }
     }
 
-    /// While the bio waits in a list, its device is the one that the device is a path to, if it is
-    /// one: a path may go away meanwhile.
-    pub fn leave_path(&mut self) {
-        if let Some(device) = self.bdev().path_to() {
-            // SAFETY: By the type invariant the bio is ours, so nobody reads the field now. Who has
-            // submitted it to the other device keeps that open.
-            unsafe { (*self.0.as_ptr()).bi_bdev = device.as_ptr() };
-        }
+    /// Moves the bio to another device.
+    ///
+    /// Context: task; does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// The device stays open until the bio has ended.
+    pub unsafe fn set_device(&mut self, device: NonNull<bindings::block_device>) {
+        // SAFETY: By the type invariant the bio is ours, so nobody reads it now. The rest is
+        // required of the caller.
+        unsafe { bindings::bio_set_dev(self.0.as_ptr(), device.as_ptr()) };
     }
 
-    /// Passes the bio on (`submit_bio_noacct()`).
+    /// Submits a bio again that was checked, accounted and throttled before.
     ///
-    /// Context: task; may sleep, but for the time that a stacking driver passes on a bio.
-    pub fn submit_again(self) {
+    /// Context: task; may sleep, but while a stacking driver passes on a bio.
+    pub fn resubmit(self) {
         // SAFETY: By the type invariant the bio is ours to pass on.
-        unsafe { bindings::submit_bio_noacct(self.into_raw()) };
+        unsafe { bindings::blk_copy_resubmit(self.into_raw()) };
     }
 
     /// Lets the bio wait from now on: what it holds up cannot change its mapping any more.

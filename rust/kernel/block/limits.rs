@@ -40,7 +40,7 @@ impl QueueLimits {
         unsafe { &*limits.cast() }
     }
 
-    fn sectors(raw: u32) -> Sectors {
+    pub(super) fn sectors(raw: u32) -> Sectors {
         Sectors::new(u64::from(raw))
     }
 
@@ -95,79 +95,6 @@ impl QueueLimits {
     }
 }
 
-/// What one copy command may cover, from the top of a stack to its bottom.
-#[derive(Clone, Copy)]
-pub struct CopyLimits(bindings::blk_copy_limits);
-
-impl CopyLimits {
-    /// No limits: what everything narrows.
-    pub fn unlimited() -> Self {
-        Self(bindings::blk_copy_limits {
-            max_sectors: u32::MAX,
-            max_hw_sectors: u32::MAX,
-            max_segment_sectors: 0,
-            max_src_segments: u16::MAX,
-            max_dst_segments: u16::MAX,
-        })
-    }
-
-    /// Uses a raw pointer.
-    ///
-    /// # Safety
-    ///
-    /// `limits` is valid, and nobody else uses it, for `'a`.
-    pub unsafe fn from_raw<'a>(limits: *mut bindings::blk_copy_limits) -> &'a mut Self {
-        // SAFETY: Required of the caller; the layout is the same.
-        unsafe { &mut *limits.cast() }
-    }
-
-    /// The raw pointer.
-    pub fn as_raw(&mut self) -> *mut bindings::blk_copy_limits {
-        &mut self.0
-    }
-
-    /// Narrows it to what a queue allows by itself.
-    pub fn narrow(&mut self, queue: &QueueLimits) {
-        let raw = &mut self.0;
-        raw.max_sectors = raw.max_sectors.min(read!(queue, max_copy_sectors));
-        raw.max_hw_sectors = raw.max_hw_sectors.min(read!(queue, max_hw_copy_sectors));
-        raw.max_src_segments = raw.max_src_segments.min(queue.max_copy_src_segments());
-        raw.max_dst_segments = raw.max_dst_segments.min(queue.max_copy_dst_segments());
-        raw.max_segment_sectors = match (
-            raw.max_segment_sectors,
-            read!(queue, max_copy_segment_sectors),
-        ) {
-            (0, one) | (one, 0) => one,
-            (one, other) => one.min(other),
-        };
-    }
-
-    /// Most that one copy command may cover; zero: nothing can be copied.
-    pub fn max(&self) -> Sectors {
-        QueueLimits::sectors(self.0.max_sectors)
-    }
-
-    /// The same, but for what administrators allow.
-    pub fn max_hw(&self) -> Sectors {
-        QueueLimits::sectors(self.0.max_hw_sectors)
-    }
-
-    /// Most in one source range; zero: no limit of its own.
-    pub fn segment(&self) -> Sectors {
-        QueueLimits::sectors(self.0.max_segment_sectors)
-    }
-
-    /// Source ranges of one command.
-    pub fn src_segments(&self) -> u16 {
-        self.0.max_src_segments
-    }
-
-    /// Destination ranges of one command.
-    pub fn dst_segments(&self) -> u16 {
-        self.0.max_dst_segments
-    }
-}
-
 /// A `struct queue_limits` that the caller is about to commit and may change.
 ///
 /// # Invariants
@@ -201,8 +128,8 @@ impl<'a> QueueLimitsUpdate<'a> {
         self.0.max_copy_dst_segments = dst_segments;
     }
 
-    /// Sets the most in one source range; zero for no limit of its own. What does not fit in 32 bits
-    /// is no limit.
+    /// Sets the most in one source range; zero for no limit of its own. What does not fit in 32
+    /// bits is no limit.
     pub fn set_copy_segment(&mut self, max: Sectors) {
         self.0.max_copy_segment_sectors = u32::try_from(max.get()).unwrap_or(u32::MAX);
     }

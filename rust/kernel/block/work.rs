@@ -39,6 +39,14 @@ impl WorkQueue {
     }
 }
 
+/// Whether the current task is executing an item of a work queue.
+///
+/// Context: any. Does not sleep.
+pub fn in_worker() -> bool {
+    // SAFETY: The function has no requirements.
+    !unsafe { bindings::current_work() }.is_null()
+}
+
 /// The queue for work of no special kind, which runs wherever there is room.
 pub fn anywhere() -> &'static Queue {
     // SAFETY: The queue exists from early boot on, for ever.

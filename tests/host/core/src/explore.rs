@@ -151,7 +151,7 @@ impl World {
     }
 
     fn arrive(&mut self, part: usize) {
-        match self.chunk.park(part, part, |_| {}) {
+        match self.chunk.park(part, part) {
             Park::Held => self.bios[part] = Bio::Parked,
             Park::Pass(_) => panic!("passed before it was dispatched"),
             Park::Refused(part) => {
@@ -164,7 +164,7 @@ impl World {
                 self.bios.fill(Bio::Parked);
                 if self.pairs {
                     self.bios[carrier] = Bio::Dispatched;
-                    let Park::Pass(_) = self.chunk.park(carrier, carrier, |_| {}) else {
+                    let Park::Pass(_) = self.chunk.park(carrier, carrier) else {
                         panic!("the dispatched bio does not pass");
                     };
                 } else {

@@ -32,7 +32,7 @@ pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
     };
 
     let mut state = lock(&context);
-    match state.park(index, bio, |_| {}) {
+    match state.park(index, bio) {
         Park::Pass(bio) => {
             world.saw(Event::Passed);
             Some(bio)
