@@ -228,8 +228,8 @@ impl<'a> Job<'a> {
     /// none if it was refused at once.
     fn split(&mut self, run: Run, shared: &Shared) {
         let start = self.behind.offset();
-        let cut = start.checked_add(self.request.round_down(run.cut));
-        match cut.filter(|cut| *cut > start && run.cut < run.len) {
+        let cut = self.request.split_at(run.cut);
+        match start.checked_add(cut).filter(|_| cut < run.len) {
             Some(cut) => {
                 self.cut = cut;
                 self.ahead = self.behind;

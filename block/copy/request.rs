@@ -167,9 +167,10 @@ impl<'a> Request<'a> {
         larger_block(self.src_bdev, self.dst_bdev)
     }
 
-    /// The length as far as it is made of whole blocks.
-    pub(crate) fn round_down(&self, len: Sectors) -> Sectors {
-        len.round_down(self.block())
+    /// Where a chunk is to be split of which so much is in one place: at the end of a block, and not
+    /// before the first one.
+    pub(crate) fn split_at(&self, len: Sectors) -> Sectors {
+        len.round_down(self.block()).max(self.block())
     }
 
     /// What one command can take. Nothing if the devices cannot, or must not, copy.
