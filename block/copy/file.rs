@@ -33,9 +33,20 @@ use kernel::{
     prelude::*, //
 };
 
-/// Bytes copied under the locks at a time. Bounds how long buffered writers, and a second copy to
-/// the same device, have to wait for them, and how long a killed task goes on.
+/// Bytes copied under the locks at a time, as far as that makes whole commands of the device; more
+/// if one command copies more. Bounds how long buffered writers, and a second copy to the same
+/// device, have to wait for them, and how long a killed task goes on.
 const STEP: u64 = 8 << 20;
+
+/// The step for commands of at most `command` bytes.
+fn step_for(command: u64) -> u64 {
+    match STEP.checked_div(command) {
+        // No commands at all.
+        None => STEP,
+        Some(0) => command,
+        Some(commands) => commands * command,
+    }
+}
 
 /// Bytes that can be written from `pos` on, at least one. As with `write(2)`, limits on the size of
 /// files are not for devices.
@@ -100,6 +111,8 @@ struct Todo<'a> {
     left: u64,
     /// Bytes copied so far.
     done: usize,
+    /// Bytes copied under the locks at a time.
+    step: u64,
 }
 
 impl<'a> Todo<'a> {
@@ -116,6 +129,7 @@ impl<'a> Todo<'a> {
             dst_pos,
             left,
             done: 0,
+            step: STEP,
         };
         if src.bdev().same_disk(dst.bdev()) && todo.overlaps_on_disk().ok_or(EINVAL)? {
             return Err(EINVAL);
@@ -153,7 +167,9 @@ impl<'a> Todo<'a> {
         }
         let (src, dst) = self.ranges(self.left)?;
         let request = self.request(&src, &dst)?;
-        Ok(request.is_writable_anywhere() || !request.command_limits().is_none())
+        let limits = request.command_limits();
+        self.step = step_for(limits.max.to_bytes().unwrap_or(STEP));
+        Ok(request.is_writable_anywhere() || !limits.is_none())
     }
 
     fn run(&mut self, mut engine: bool) -> Result {
@@ -161,7 +177,7 @@ impl<'a> Todo<'a> {
             if sched::fatal_signal_pending() {
                 return Err(EINTR);
             }
-            let mut len = self.left.min(STEP);
+            let mut len = self.left.min(self.step);
             if engine {
                 let (copied, stop) = self.step(len)?;
                 self.advance(copied)?;

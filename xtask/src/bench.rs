@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 use clap::value_parser;
@@ -11,16 +12,23 @@ use clap::Args;
 use crate::build::Context;
 use crate::build::Guest;
 use crate::cli::guest_size;
+use crate::guest::Nvme;
 use crate::guest::Options;
 use crate::tools;
 
 /// What can be measured. The guest knows them too, but need not boot for a mistyped word.
-const NAMES: [&str; 3] = ["chunk", "onload", "offload"];
+const NAMES: [&str; 4] = ["chunk", "onload", "offload", NVME];
+
+/// It wants a device that only QEMU has.
+const NVME: &str = "nvme";
+
+/// What that copies with one command: 1 MiB, in ranges of at most 128 KiB.
+const NVME_LIMITS: [(&str, u64); 3] = [("mcl", 2048), ("msrc", 127), ("mssrl", 256)];
 
 /// The arguments of the subcommand.
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
-    /// Which benchmarks; all if none is named.
+    /// Which benchmarks; all that the guest can run if none is named.
     #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(NAMES))]
     names: Vec<String>,
     /// Which kernel runs.
@@ -33,10 +41,10 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 5)]
     #[arg(value_parser = value_parser!(u32).range(1..=99))]
     repeat: u32,
-    /// How much `onload` copies in one run.
+    /// How much `onload` and `nvme` copy in one run.
     #[arg(long, value_name = "SIZE", value_parser = guest_size, default_value = "1G")]
     size: u64,
-    /// What the program that `onload` is compared with reads before it writes.
+    /// What the program that `onload` and `nvme` are compared with reads before it writes.
     #[arg(long, value_name = "SIZE", value_parser = guest_size, default_value = "64K")]
     piece: u64,
     /// Memory of the guest; the disks are in it.
@@ -45,6 +53,33 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// All that can be run, if none was named.
+    fn choose(&mut self) -> Result<()> {
+        let can_nvme = self.guest == Guest::Qemu;
+        if !can_nvme && self.names.iter().any(|name| name == NVME) {
+            bail!("User Mode Linux has no NVMe device: add --guest qemu");
+        }
+        if self.names.is_empty() {
+            let names = NAMES.into_iter().filter(|name| can_nvme || *name != NVME);
+            self.names = names.map(String::from).collect();
+        }
+        Ok(())
+    }
+
+    /// The device that is needed: what is copied is in it twice.
+    fn nvme(&self) -> Vec<Nvme> {
+        let needed = self.names.iter().any(|name| name == NVME);
+        let device = needed.then(|| Nvme {
+            size: self.size.saturating_mul(2),
+            paths: 1,
+            properties: NVME_LIMITS
+                .into_iter()
+                .map(|(name, value)| (String::from(name), value))
+                .collect(),
+        });
+        device.into_iter().collect()
+    }
+
     /// The words for the program in the guest.
     fn words(self) -> Vec<String> {
         let mut words = self.names;
@@ -61,9 +96,11 @@ impl Arguments {
 }
 
 /// Builds everything and measures in a guest.
-pub fn run(context: &Context, arguments: Arguments) -> Result<ExitCode> {
+pub fn run(context: &Context, mut arguments: Arguments) -> Result<ExitCode> {
+    arguments.choose()?;
     let options = Options {
         memory: arguments.memory,
+        nvme: arguments.nvme(),
         ..Options::new(arguments.guest)
     };
     tools::bench(context, options, arguments.words())
@@ -94,5 +131,19 @@ mod tests {
         for words in ["bench unload", "bench --repeat 0", "bench --size none"] {
             assert!(Cli::try_parse_from(words.split(' ')).is_err(), "{words}");
         }
+    }
+
+    #[test]
+    fn nvme_is_for_qemu() {
+        let parse = |words: &str| {
+            let mut arguments = Cli::try_parse_from(words.split(' ')).unwrap().arguments;
+            arguments.choose().map(|()| arguments)
+        };
+        assert!(parse("bench nvme").is_err());
+        let all = parse("bench --guest um").unwrap();
+        assert_eq!((all.names.len(), all.nvme().len()), (3, 0));
+        let all = parse("bench --guest qemu --size 1G").unwrap();
+        assert_eq!((all.names.len(), all.nvme().len()), (4, 1));
+        assert_eq!(all.nvme()[0].size, 2 << 30);
     }
 }

@@ -136,7 +136,7 @@ enum Command {
         arguments: Vec<String>,
     },
 
-    /// Run tests: all suites, or those that are named.
+    /// Run tests: all suites but nvme, or those that are named.
     ///
     /// The last line is `N passed, N failed, N skipped`.
     #[command(after_help = "Examples:\n  ./x test\n  ./x test kunit um")]
@@ -219,8 +219,12 @@ struct GuestArgs {
     /// Load a module before the command starts.
     #[arg(long = "module", value_name = "NAME[,PARAM=VALUE...]")]
     modules: Vec<String>,
-    /// Add an NVMe device (QEMU), with limits of its Copy command in blocks and ranges.
-    #[arg(long, value_name = "SIZE[,mssrl=N][,mcl=N][,msrc=N]")]
+    /// Add an NVMe device (QEMU) with the serial number copy0, copy1, ...
+    ///
+    /// `mssrl`, `mcl` and `msrc` are the limits of its Copy command in blocks and ranges;
+    /// `logical_block_size`, `ms`, `mset` and `pi` say what its blocks are like; `paths` is the
+    /// number of controllers that lead to it.
+    #[arg(long, value_name = "SIZE[,mssrl=N][,mcl=N][,msrc=N][,...]")]
     nvme: Vec<Nvme>,
 }
 
@@ -341,7 +345,8 @@ mod tests {
 
     #[test]
     fn a_run_is_understood() {
-        let words = "x run --guest qemu --cpus 4 --nvme 1G,mcl=8 --timeout 5m -- echo a";
+        let words =
+            "x run --guest qemu --cpus 4 --nvme 1G,mcl=8 --nvme 64M,paths=2 --timeout 5m -- echo a";
         let cli = Cli::try_parse_from(words.split(' ')).unwrap();
         let Command::Run {
             guest,
@@ -353,7 +358,7 @@ mod tests {
             panic!()
         };
         let options = guest.options();
-        assert_eq!((options.cpus, options.nvme.len()), (4, 1));
+        assert_eq!((options.cpus, options.nvme.len()), (4, 2));
         assert_eq!((timeout.as_secs(), command.len()), (300, 2));
     }
 }

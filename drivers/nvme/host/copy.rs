@@ -145,7 +145,9 @@ pub unsafe extern "C" fn nvme_copy_limits(
     let ranges = transfer.map_or(u64::MAX, |bytes| bytes / size_of::<SourceRange>() as u64);
     let ranges = u16::try_from(ranges).unwrap_or(u16::MAX);
     let ranges = ranges.min(u16::from(msrc) + 1);
-    update.set_hw_copy(lba.sectors(u64::from(mcl)), ranges, 1);
+    // More than all ranges together cannot be copied either.
+    let most = u64::from(mcl).min(u64::from(mssrl) * u64::from(ranges));
+    update.set_hw_copy(lba.sectors(most), ranges, 1);
     update.set_copy_segment(lba.sectors(u64::from(mssrl)));
 }
 

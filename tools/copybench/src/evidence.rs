@@ -13,6 +13,8 @@ use crate::trace::Copies;
 pub enum Way {
     /// The device copies, at most so many bytes with one command.
     Offload { command: u64 },
+    /// The device copies as well, but a program made the commands.
+    Passthrough { command: u64 },
     /// The engine of the kernel reads and writes.
     Onload,
     /// The kernel reads and writes, by whatever means.
@@ -60,9 +62,13 @@ impl Way {
             Self::Onload => bytes,
             // Whether or not the engine did it is its own affair.
             Self::Kernel => stats.onloaded,
-            Self::Offload { .. } | Self::Program => 0,
+            Self::Offload { .. } | Self::Passthrough { .. } | Self::Program => 0,
         };
-        let offloaded = self.copies(bytes).bytes;
+        // What a program asks of the device itself is not counted.
+        let offloaded = match self {
+            Self::Offload { .. } => bytes,
+            _ => 0,
+        };
         if (stats.offloaded, stats.onloaded) == (offloaded, onloaded) {
             return Ok(());
         }
@@ -76,13 +82,13 @@ impl Way {
     }
 
     fn offloads(self) -> bool {
-        matches!(self, Self::Offload { .. })
+        matches!(self, Self::Offload { .. } | Self::Passthrough { .. })
     }
 
     /// What the driver has to execute.
     fn copies(self, bytes: u64) -> Copies {
         match self {
-            Self::Offload { command } => Copies {
+            Self::Offload { command } | Self::Passthrough { command } => Copies {
                 requests: bytes.div_ceil(command.max(1)),
                 bytes,
             },
@@ -141,6 +147,19 @@ mod tests {
         }
         assert!(way.check(MIB, None, &counted(0, Some((0, 0)))).is_err());
         assert!(way.check(MIB, None, &counted(0, Some((MIB, MIB)))).is_err());
+    }
+
+    #[test]
+    fn commands_of_a_program_are_not_counted_by_the_kernel() {
+        let way = Way::Passthrough { command: 4096 };
+        assert!(way
+            .check(MIB, copies(256, MIB), &counted(0, Some((0, 0))))
+            .is_ok());
+        assert!(way
+            .check(MIB, copies(0, 0), &counted(0, Some((0, 0))))
+            .is_err());
+        assert!(way.check(MIB, None, &counted(0, Some((MIB, 0)))).is_err());
+        assert!(way.check(MIB, None, &counted(MIB, Some((0, 0)))).is_err());
     }
 
     #[test]

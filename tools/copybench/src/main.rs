@@ -11,6 +11,7 @@ mod disk;
 mod evidence;
 mod measure;
 mod module;
+mod passthrough;
 mod ratio;
 mod report;
 mod system;
@@ -36,7 +37,8 @@ Exit codes:
 #[command(version, after_help = EXIT_CODES)]
 /// Time ways to copy side by side, with evidence of the way that the data went
 ///
-/// Run it as root in a guest: it makes null_blk disks in memory, which it removes again.
+/// Run it as root in a guest: it makes null_blk disks in memory, which it removes again, and for
+/// `nvme` it overwrites an NVMe device whose serial number begins with `copy`.
 struct Cli {
     /// Which benchmarks; all if none is named
     #[arg(value_enum)]
@@ -45,10 +47,11 @@ struct Cli {
     #[arg(long, value_name = "N", default_value_t = 5)]
     #[arg(value_parser = value_parser!(u32).range(1..=99))]
     repeat: u32,
-    /// How much `onload` copies in one run
+    /// How much `onload` and `nvme` copy in one run
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = size::parse)]
     size: u64,
-    /// What a program reads before it writes, in `onload`: as much as the kernel's engine does
+    /// What a program reads before it writes, in `onload` and `nvme`: as much as the kernel's
+    /// engine does
     #[arg(long, value_name = "SIZE", default_value = "64K", value_parser = size::parse)]
     piece: u64,
     /// Print one JSON object instead of tables
@@ -143,7 +146,7 @@ mod tests {
             (cli.repeat, cli.size, cli.piece, cli.json),
             (5, 1 << 30, 65536, false)
         );
-        assert_eq!(chosen(&cli.names).count(), 3);
+        assert_eq!(chosen(&cli.names).count(), 4);
         assert!(Cli::try_parse_from(["copybench", "--repeat", "0"]).is_err());
         assert!(Cli::try_parse_from(["copybench", "unload"]).is_err());
     }

@@ -57,12 +57,14 @@ pub fn measure(
     say("  each way once, traced");
     for variant in variants {
         let requests = match variant.way {
-            Way::Offload { command } => setting.bytes.div_ceil(command.max(1)),
+            Way::Offload { command } | Way::Passthrough { command } => {
+                setting.bytes.div_ceil(command.max(1))
+            }
             _ => 0,
         };
         // Room for twice as many, because what should not be there has to be seen.
-        let trace = Trace::new(2 * requests + 4096)?;
-        let traced = trace.record(&setting.dst.name, || once(setting, variant));
+        let trace = Trace::new(setting.dst.driver, 2 * requests + 4096)?;
+        let traced = trace.record(setting.dst, || once(setting, variant));
         let ((_, counted), copies) = traced.with_context(|| variant.label.clone())?;
         check(setting, variant, Some(copies), &counted)?;
         found.push((copies, counted));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The copies that null_blk executed, from a trace instance of our own.
+//! The copies that a driver executed, from a trace instance of our own.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 use serde::Serialize;
 
+use crate::disk::{Disk, Driver};
 use crate::system;
 
 const TRACING: &str = "/sys/kernel/tracing";
-const EVENT: &str = "events/nullb/nullb_copy_op";
-
 /// Copies that the driver executed on one disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Copies {
@@ -27,7 +26,7 @@ pub struct Trace {
 
 impl Trace {
     /// With room for so many events on each CPU.
-    pub fn new(events: u64) -> Result<Self> {
+    pub fn new(driver: Driver, events: u64) -> Result<Self> {
         system::mounted(TRACING, "tracefs")?;
         let dir = Path::new(TRACING).join(format!("instances/copybench-{}", std::process::id()));
         fs::create_dir(&dir).with_context(|| {
@@ -37,12 +36,20 @@ impl Trace {
             )
         })?;
         let trace = Self { dir };
-        if !trace.dir.join(EVENT).exists() {
-            bail!("null_blk has no tracepoint nullb_copy_op, so nothing could be proved");
+        // Of NVMe's commands those for Copy are enough.
+        let (event, filter) = match driver {
+            Driver::NullBlk => ("events/nullb/nullb_copy_op", None),
+            Driver::Nvme => ("events/nvme/nvme_setup_cmd", Some("opcode == 0x19")),
+        };
+        if !trace.dir.join(event).exists() {
+            bail!("the driver has no tracepoint {event}, so nothing could be proved");
         }
         trace.set("tracing_on", "0")?;
         trace.set("buffer_size_kb", &(1024 + events / 8).to_string())?;
-        trace.set(&format!("{EVENT}/enable"), "1")?;
+        if let Some(filter) = filter {
+            trace.set(&format!("{event}/filter"), filter)?;
+        }
+        trace.set(&format!("{event}/enable"), "1")?;
         Ok(trace)
     }
 
@@ -51,7 +58,7 @@ impl Trace {
     }
 
     /// Runs `what` and counts the copies on `disk` meanwhile.
-    pub fn record<T>(&self, disk: &str, what: impl FnOnce() -> Result<T>) -> Result<(T, Copies)> {
+    pub fn record<T>(&self, disk: &Disk, what: impl FnOnce() -> Result<T>) -> Result<(T, Copies)> {
         self.set("trace", "")?;
         self.set("tracing_on", "1")?;
         let result = what();
@@ -62,7 +69,12 @@ impl Trace {
             bail!("the trace lost {lost} events, so nothing is proved");
         }
         let trace = File::open(self.dir.join("trace")).context("cannot open the trace")?;
-        Ok((result, copies_in(BufReader::new(trace), disk)?))
+        let trace = BufReader::new(trace);
+        let copies = match disk.driver {
+            Driver::NullBlk => copies_in(trace, &disk.name)?,
+            Driver::Nvme => nvme_copies_in(trace, &disk.name, disk.block()?)?,
+        };
+        Ok((result, copies))
     }
 
     /// Events that did not fit in the buffer.
@@ -114,6 +126,38 @@ fn copies_in(trace: impl BufRead, disk: &str) -> Result<Copies> {
     Ok(copies)
 }
 
+/// `… nvme_setup_cmd: nvme0: disk=nvme0n1, …, cmd=(nvme_cmd_copy sdlba=2048, nr_range=7, …)`
+///
+/// It does not say how much a command copies. But their destinations do, if they are one after the
+/// other and equally far apart.
+fn nvme_copies_in(trace: impl BufRead, disk: &str, block: u64) -> Result<Copies> {
+    let disk = format!(" disk={disk},");
+    let mut places = Vec::new();
+    for line in trace.lines() {
+        let line = line.context("cannot read the trace")?;
+        let Some((head, command)) = line.split_once(" cmd=(nvme_cmd_copy sdlba=") else {
+            continue;
+        };
+        if head.contains(&disk) {
+            let place = command.split(',').next().unwrap_or_default();
+            places.push(place.parse::<u64>().context("the trace has an odd place")?);
+        }
+    }
+    places.sort_unstable();
+    let requests = places.len() as u64;
+    let Some([first, second]) = places.first_chunk::<2>() else {
+        return Ok(Copies { requests, bytes: 0 });
+    };
+    let size = second - first;
+    if size == 0 || places.windows(2).any(|pair| pair[1] - pair[0] != size) {
+        bail!("the commands are not one after the other, and of one size");
+    }
+    Ok(Copies {
+        requests,
+        bytes: requests * size * block,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +182,28 @@ mod tests {
             copies_in(TRACE.as_bytes(), "nullb").unwrap(),
             Copies::default()
         );
+    }
+
+    #[test]
+    fn nvme_commands_say_how_long_they_are() {
+        let line = |disk: &str, name: &str, lba: u64| {
+            format!(
+                " cb-33 [000] ..... 1.01: nvme_setup_cmd: nvme0: disk={disk}, qid=1, cmdid=1, \
+                 nsid=1, flags=0x0, meta=0x0, cmd=({name} sdlba={lba}, nr_range=7, ctrl=0x0, \
+                 dsmgmt=0, reftag=0)\n"
+            )
+        };
+        let copy = |lba| line("nvme0n1", "nvme_cmd_copy", lba);
+        let others = line("nvme0n1", "nvme_cmd_write", 7) + &line("nvme0n11", "nvme_cmd_copy", 9);
+        let parse = |text: String| nvme_copies_in((text + &others).as_bytes(), "nvme0n1", 512);
+        let (requests, bytes) = (3, 3 * 4096);
+        assert_eq!(
+            parse(copy(16) + &copy(0) + &copy(8)).unwrap(),
+            Copies { requests, bytes }
+        );
+        assert_eq!(parse(String::new()).unwrap(), Copies::default());
+        assert!(parse(copy(16) + &copy(0) + &copy(0)).is_err());
+        assert!(parse(copy(16) + &copy(0) + &copy(7)).is_err());
     }
 
     #[test]

@@ -68,35 +68,58 @@ pub struct Job {
     pub environment: Vec<(String, String)>,
 }
 
-/// An NVMe controller with one namespace.
+/// An NVMe device: one namespace, and the controllers that lead to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nvme {
     /// In bytes.
     pub size: u64,
-    /// Limits of its Copy command: `mssrl`, `mcl`, `msrc`.
-    pub limits: BTreeMap<String, u64>,
+    /// How many controllers lead to the namespace.
+    pub paths: u64,
+    /// Properties of the namespace, named and spelled as in QEMU: the limits of its Copy command,
+    /// the size of its blocks, their metadata and protection information.
+    pub properties: BTreeMap<String, u64>,
 }
+
+/// Those that can be given.
+const PROPERTIES: [&str; 7] = [
+    "logical_block_size",
+    "mcl",
+    "ms",
+    "mset",
+    "msrc",
+    "mssrl",
+    "pi",
+];
 
 impl FromStr for Nvme {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
         let mut parts = text.split(',');
-        let size = size(parts.next().unwrap_or_default())?;
-        let mut limits = BTreeMap::new();
+        let mut nvme = Self {
+            size: size(parts.next().unwrap_or_default())?,
+            paths: 1,
+            properties: BTreeMap::new(),
+        };
         for part in parts {
             let (name, value) = part
                 .split_once('=')
                 .with_context(|| format!("{part:?} is not name=value"))?;
-            if !["mssrl", "mcl", "msrc"].contains(&name) {
-                bail!("{name:?} is none of mssrl, mcl and msrc");
-            }
             let value = value
                 .parse()
                 .with_context(|| format!("{value:?} is not a number"))?;
-            limits.insert(String::from(name), value);
+            if name == "paths" {
+                if !(1..=4).contains(&value) {
+                    bail!("a device has 1 to 4 paths, not {value}");
+                }
+                nvme.paths = value;
+            } else if PROPERTIES.contains(&name) {
+                nvme.properties.insert(String::from(name), value);
+            } else {
+                bail!("{name:?} is none of paths, {}", PROPERTIES.join(", "));
+            }
         }
-        Ok(Self { size, limits })
+        Ok(nvme)
     }
 }
 
@@ -158,9 +181,17 @@ mod tests {
     #[test]
     fn an_nvme_device_is_described_in_one_word() {
         let nvme: Nvme = "1G,mssrl=256,msrc=127".parse().unwrap();
-        assert_eq!((nvme.size, nvme.limits.len()), (1 << 30, 2));
-        assert_eq!(nvme.limits["mssrl"], 256);
-        assert!("1G,mmm=1".parse::<Nvme>().is_err());
-        assert!("1G,mcl".parse::<Nvme>().is_err());
+        assert_eq!(
+            (nvme.size, nvme.paths, nvme.properties.len()),
+            (1 << 30, 1, 2)
+        );
+        assert_eq!(nvme.properties["mssrl"], 256);
+        let nvme: Nvme = "64M,paths=2,logical_block_size=4096,ms=8,pi=1"
+            .parse()
+            .unwrap();
+        assert_eq!((nvme.paths, nvme.properties.len()), (2, 3));
+        for wrong in ["1G,mmm=1", "1G,mcl", "1G,paths=0", "1G,paths=5", "1G,ms=x"] {
+            assert!(wrong.parse::<Nvme>().is_err(), "{wrong}");
+        }
     }
 }

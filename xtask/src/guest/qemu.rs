@@ -123,23 +123,42 @@ fn ports(channels: &Channels) -> Vec<String> {
     arguments
 }
 
+/// Controllers with serial numbers copy0, copy1 and so on, and a namespace 1 each. Several
+/// controllers of one device are a subsystem, and share its namespace.
 fn nvme_device(index: usize, nvme: &Nvme, backing: &Path) -> Vec<String> {
-    let limits: String = nvme
-        .limits
+    let mut properties: String = nvme
+        .properties
         .iter()
         .map(|(name, value)| format!(",{name}={value}"))
         .collect();
-    vec![
+    if let Some(size) = nvme.properties.get("logical_block_size") {
+        // A physical block cannot be smaller, and is one of 512 bytes unless told otherwise.
+        properties += &format!(",physical_block_size={size}");
+    }
+    let mut arguments = vec![
         "-drive".into(),
         format!(
             "file={},if=none,format=raw,discard=unmap,id=disk{index}",
             backing.display()
         ),
-        "-device".into(),
-        format!("nvme,id=nvme{index},serial=copy{index}"),
-        "-device".into(),
-        format!("nvme-ns,drive=disk{index},bus=nvme{index},nsid=1{limits}"),
-    ]
+    ];
+    let mut device = |words: String| arguments.extend([String::from("-device"), words]);
+    let controller = format!("nvme,serial=copy{index}");
+    if nvme.paths == 1 {
+        device(format!("{controller},id=nvme{index}"));
+    } else {
+        device(format!("nvme-subsys,id=subsys{index},nqn=copy{index}"));
+        for path in 1..nvme.paths {
+            device(format!(
+                "{controller},id=nvme{index}-{path},subsys=subsys{index}"
+            ));
+        }
+        device(format!("{controller},id=nvme{index},subsys=subsys{index}"));
+    }
+    device(format!(
+        "nvme-ns,drive=disk{index},bus=nvme{index},nsid=1{properties}"
+    ));
+    arguments
 }
 
 fn command_line(
@@ -164,14 +183,38 @@ fn command_line(
 mod tests {
     use super::*;
 
+    fn devices(text: &str) -> Vec<String> {
+        let nvme: Nvme = text.parse().unwrap();
+        let arguments = nvme_device(0, &nvme, Path::new("/x"));
+        let devices = arguments
+            .into_iter()
+            .filter(|word| word.starts_with("nvme"));
+        devices.collect()
+    }
+
     #[test]
     fn copy_limits_belong_to_the_namespace() {
-        let nvme: Nvme = "1G,mssrl=256,mcl=2048".parse().unwrap();
-        let arguments = nvme_device(0, &nvme, Path::new("/x"));
+        let namespace = "nvme-ns,drive=disk0,bus=nvme0,nsid=1,mcl=2048,mssrl=256";
         assert_eq!(
-            arguments[5],
-            "nvme-ns,drive=disk0,bus=nvme0,nsid=1,mcl=2048,mssrl=256"
+            devices("1G,mssrl=256,mcl=2048"),
+            ["nvme,serial=copy0,id=nvme0", namespace]
         );
+    }
+
+    #[test]
+    fn a_namespace_may_be_shared() {
+        let all = devices("1G,paths=2");
+        assert_eq!(all.len(), 4);
+        assert_eq!(all[0], "nvme-subsys,id=subsys0,nqn=copy0");
+        assert_eq!(all[1], "nvme,serial=copy0,id=nvme0-1,subsys=subsys0");
+        assert_eq!(all[2], "nvme,serial=copy0,id=nvme0,subsys=subsys0");
+    }
+
+    #[test]
+    fn physical_blocks_are_no_smaller_than_logical_ones() {
+        let all = devices("1G,logical_block_size=4096");
+        let blocks = "logical_block_size=4096,physical_block_size=4096";
+        assert!(all[1].ends_with(blocks), "{}", all[1]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::build::Guest;
 use crate::build::When;
 use crate::guest::boot;
 use crate::guest::plain_job;
+use crate::guest::Nvme;
 use crate::guest::Options;
 use crate::guest::Outcome;
 use crate::guest::Sink;
@@ -20,10 +21,10 @@ use crate::tools;
 /// All tests in User Mode Linux.
 pub fn um(context: &Context, report: &mut Report) -> Result<()> {
     let options = Options {
-        timeout: Duration::from_secs(1500),
+        timeout: Duration::from_secs(3000),
         ..Options::new(Guest::Um)
     };
-    check(context, report, &options, &[])
+    check(context, report, &options, &["block"])
 }
 
 /// The smoke tests in QEMU.
@@ -34,6 +35,33 @@ pub fn qemu(context: &Context, report: &mut Report) -> Result<()> {
         ..Options::new(Guest::Qemu)
     };
     check(context, report, &options, &["--smoke"])
+}
+
+/// NVMe devices, each of which has other limits: the least and the most that can be, ranges that
+/// add up to less than a command may copy, blocks of 4096 bytes, several paths. The last ones
+/// cannot be copied on: metadata, protection information, no block at all.
+const NVME: [&str; 9] = [
+    "1G,mssrl=128,mcl=128,msrc=127",
+    "1G,mssrl=1,mcl=1,msrc=0",
+    "1G,mssrl=256,mcl=4096,msrc=255",
+    "1G,mssrl=65535,mcl=1048576,msrc=255",
+    "1G,mssrl=64,mcl=1024,msrc=7,logical_block_size=4096",
+    "1G,mssrl=256,mcl=2048,msrc=127,paths=2",
+    "128M,ms=8",
+    "128M,ms=8,pi=1",
+    "128M,mssrl=0,mcl=0,msrc=0",
+];
+
+/// The tests of NVMe in QEMU, on all of these.
+pub fn nvme(context: &Context, report: &mut Report) -> Result<()> {
+    let devices: Result<Vec<Nvme>> = NVME.iter().map(|text| text.parse()).collect();
+    let options = Options {
+        timeout: Duration::from_secs(2400),
+        memory: 2 << 30,
+        nvme: devices?,
+        ..Options::new(Guest::Qemu)
+    };
+    check(context, report, &options, &["nvme"])
 }
 
 /// Runs `tests/check` with some arguments and adds its results.
@@ -52,7 +80,13 @@ pub fn check(
     let mut command = vec![String::from("tests/check"), String::from("--results")];
     command.push(String::from("/run/exchange/results"));
     command.extend(arguments.iter().map(|word| String::from(*word)));
-    let job = plain_job(context, command, context.repo.clone());
+    let mut job = plain_job(context, command, context.repo.clone());
+    if !options.nvme.is_empty() {
+        // What was asked for has to be there, and is slow if it is emulated.
+        for (name, value) in [("REQUIRE_COPY_NVME", "1"), ("TIMEOUT", "600")] {
+            job.environment.push((name.into(), value.into()));
+        }
+    }
     let mut sum = None;
     let mut show = |line: &str| match Sum::parse(line) {
         Some(found) => sum = Some(found),
@@ -82,4 +116,16 @@ pub fn check(
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nvme_devices_are_understood() {
+        for text in NVME {
+            assert!(text.parse::<Nvme>().is_ok(), "{text}");
+        }
+    }
 }

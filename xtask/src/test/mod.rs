@@ -34,11 +34,14 @@ pub enum Suite {
     Um,
     /// A choice of them in QEMU, with several processors.
     Qemu,
+    /// The Copy command of NVMe devices, in QEMU: only if it is named.
+    Nvme,
     /// The kernel with the option off.
     Off,
 }
 
-/// In the order that finds mistakes soonest.
+/// What is run if nothing is named, in the order that finds mistakes soonest. Emulated NVMe devices
+/// take too long for that.
 const ALL: [Suite; 6] = [
     Suite::Host,
     Suite::Kernel,
@@ -66,6 +69,7 @@ pub fn run(context: &Context, suites: &[Suite]) -> Result<ExitCode> {
             Suite::Kunit => ktap::run(context, &mut report),
             Suite::Um => guest::um(context, &mut report),
             Suite::Qemu => guest::qemu(context, &mut report),
+            Suite::Nvme => guest::nvme(context, &mut report),
             Suite::Off => off::run(context, &mut report),
         };
         // A suite that cannot run is a failure; the others still tell something.

@@ -2,6 +2,7 @@
 //! The benchmarks.
 
 mod chunk;
+mod nvme;
 mod offload;
 mod onload;
 
@@ -9,7 +10,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use blkcopy::aligned::AlignedBuf;
 use clap::ValueEnum;
 
@@ -26,6 +27,8 @@ pub enum Name {
     Onload,
     /// `copy_file_range` within a disk against reading and writing
     Offload,
+    /// The same on an NVMe device, and against Copy commands that a program makes
+    Nvme,
 }
 
 /// What was asked for.
@@ -42,7 +45,24 @@ pub fn run(name: Name, options: &Options, say: &dyn Fn(&str)) -> Result<Benchmar
         Name::Chunk => chunk::run(options, say),
         Name::Onload => onload::run(options, say),
         Name::Offload => offload::run(options, say),
+        Name::Nvme => nvme::run(options, say),
     }
+}
+
+/// Copies the first bytes of a disk to those behind them.
+fn copy_file_range(disk: &Disk, bytes: u64) -> Result<Duration> {
+    let (src, dst) = (disk.open(false)?, disk.open(true)?);
+    let (mut from, mut to) = (0, bytes);
+    let started = Instant::now();
+    while from < bytes {
+        let left = usize::try_from(bytes - from)?;
+        let copied = rustix::fs::copy_file_range(&src, Some(&mut from), &dst, Some(&mut to), left)
+            .with_context(|| format!("copy_file_range failed with {left} bytes to go"))?;
+        if copied == 0 {
+            bail!("copy_file_range stopped with {left} bytes to go");
+        }
+    }
+    Ok(started.elapsed())
 }
 
 /// Reads and writes, as a simple program would: one after the other, through one buffer.

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a program gains: `copy_file_range` within a disk against reading and writing.
 
-use std::time::{Duration, Instant};
-
-use anyhow::{bail, Context, Result};
+use anyhow::Result;
 use blkcopy::size::human;
 
-use super::{pair, read_and_write, Options};
+use super::{copy_file_range, pair, read_and_write, Options};
 use crate::disk::Disk;
 use crate::evidence::Way;
 use crate::measure::{measure, Setting, Variant};
@@ -22,7 +20,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     let disk = &disk;
     let copy = move |max: u64| {
         disk.set_copy_max_bytes(max)?;
-        copy_file_range(disk)
+        copy_file_range(disk, BYTES)
     };
     let variants = [
         Variant {
@@ -63,20 +61,4 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         notes: Vec::new(),
         variants,
     })
-}
-
-/// Copies the first half of a disk to the second.
-fn copy_file_range(disk: &Disk) -> Result<Duration> {
-    let (src, dst) = (disk.open(false)?, disk.open(true)?);
-    let (mut from, mut to) = (0, BYTES);
-    let started = Instant::now();
-    while from < BYTES {
-        let left = usize::try_from(BYTES - from)?;
-        let copied = rustix::fs::copy_file_range(&src, Some(&mut from), &dst, Some(&mut to), left)
-            .with_context(|| format!("copy_file_range failed with {left} bytes to go"))?;
-        if copied == 0 {
-            bail!("copy_file_range stopped with {left} bytes to go");
-        }
-    }
-    Ok(started.elapsed())
 }

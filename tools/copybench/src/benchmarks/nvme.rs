@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the kernel adds to the Copy commands of an NVMe device, and what they gain.
+
+use anyhow::{bail, Result};
+use blkcopy::size::human;
+
+use super::{copy_file_range, pair, read_and_write, Options};
+use crate::disk::Disk;
+use crate::evidence::Way;
+use crate::measure::{measure, Setting, Variant};
+use crate::passthrough::{self, Limits};
+use crate::ratio::{Ratio, Target};
+use crate::report::Benchmark;
+
+/// What the loop reads before it writes, if it does well.
+const STEP: u64 = 1 << 20;
+
+/// What the kernel has under way at a time: so many commands, and no more than so much.
+const DEPTH: u64 = 32;
+const UNDER_WAY: u64 = 8 << 20;
+
+/// At least as fast as the commands themselves, but for little.
+const AGAINST_COMMANDS: Target = Target::AtLeast(0.9);
+/// At least so many times as fast as reading and writing.
+const AGAINST_LOOP: Target = Target::AtLeast(3.0);
+
+pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
+    let disk = Disk::nvme()?;
+    let bytes = options.size;
+    if bytes % STEP != 0 || disk.size()? / 2 < bytes {
+        bail!(
+            "{} has {}, and cannot hold {} twice",
+            disk.name,
+            human(disk.size()?),
+            human(bytes)
+        );
+    }
+    let limits = Limits::of(&disk)?;
+    let command = limits.command();
+    if disk.copy_max_hw_bytes()? != command {
+        bail!(
+            "the device copies {} with a command, the kernel {}",
+            human(command),
+            human(disk.copy_max_hw_bytes()?)
+        );
+    }
+    disk.fill(2 * bytes)?;
+    let depth = (UNDER_WAY / command).clamp(1, DEPTH);
+    let (disk, piece) = (&disk, options.piece);
+    let variants = [
+        Variant {
+            label: "copy_file_range".into(),
+            way: Way::Offload { command },
+            run: Box::new(move || copy_file_range(disk, bytes)),
+        },
+        Variant {
+            label: format!("Copy commands by ioctl, {depth} at a time"),
+            way: Way::Passthrough { command },
+            run: Box::new(move || passthrough::copy(disk, limits, bytes, depth)),
+        },
+        Variant {
+            label: format!("read + write, {} each", human(STEP)),
+            way: Way::Program,
+            run: Box::new(move || read_and_write((disk, 0), (disk, bytes), bytes, STEP)),
+        },
+        Variant {
+            label: format!("read + write, {} each", human(piece)),
+            way: Way::Program,
+            run: Box::new(move || read_and_write((disk, 0), (disk, bytes), bytes, piece)),
+        },
+    ];
+    let setting = Setting {
+        src: disk,
+        dst: disk,
+        bytes,
+    };
+    let variants = measure(&setting, &variants, options.repeat, say)?;
+    let commands = String::from("copy_file_range is {} as fast as the same commands by ioctl");
+    let program = |each: u64| {
+        format!(
+            "copy_file_range is {{}} as fast as a program that reads and writes {} each",
+            human(each)
+        )
+    };
+    let ratios = vec![
+        Ratio::new(
+            "rate_nvme_commands",
+            commands,
+            pair(&variants, 1, 0),
+            Some(AGAINST_COMMANDS),
+        ),
+        Ratio::new(
+            "rate_nvme_program",
+            program(STEP),
+            pair(&variants, 2, 0),
+            Some(AGAINST_LOOP),
+        ),
+        Ratio::new(
+            "rate_nvme_pieces",
+            program(piece),
+            pair(&variants, 3, 0),
+            Some(AGAINST_LOOP),
+        ),
+    ];
+    Ok(Benchmark {
+        name: "nvme",
+        title: format!(
+            "{} within one NVMe device, {} a command",
+            human(bytes),
+            human(command)
+        ),
+        bytes,
+        ratios,
+        notes: Vec::new(),
+        variants,
+    })
+}
