@@ -167,8 +167,8 @@ impl<'a> Request<'a> {
         larger_block(self.src_bdev, self.dst_bdev)
     }
 
-    /// Where a chunk is to be split of which so much is in one place: at the end of a block, and not
-    /// before the first one.
+    /// Where a chunk is to be split of which so much is in one place: at the end of a block, and
+    /// not before the first one.
     pub(crate) fn split_at(&self, len: Sectors) -> Sectors {
         len.round_down(self.block()).max(self.block())
     }
