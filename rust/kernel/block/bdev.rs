@@ -134,18 +134,6 @@ impl BlockDevice {
         }
     }
 
-    /// The device that this one is a path to, if it is one. It may go away at any time, while the
-    /// other one is open.
-    pub fn path_to(&self) -> Option<NonNull<bindings::block_device>> {
-        let domain = self.copy_domain()?.as_ptr();
-        let tag = bindings::BLK_COPY_PATH as usize;
-        if domain.addr() & tag == 0 {
-            return None;
-        }
-        // What has the tag is the other device, by `blk_copy_path_domain()`.
-        NonNull::new(domain.map_addr(|addr| addr & !tag).cast())
-    }
-
     /// The limits of the queue. They may change at any time.
     pub fn limits(&self) -> &QueueLimits {
         // SAFETY: By the type invariant the queue is valid.

@@ -288,14 +288,6 @@ impl OwnedBio {
         unsafe { bindings::bio_set_dev(self.0.as_ptr(), device.as_ptr()) };
     }
 
-    /// Submits a bio again that was checked, accounted and throttled before.
-    ///
-    /// Context: task; may sleep, but while a stacking driver passes on a bio.
-    pub fn resubmit(self) {
-        // SAFETY: By the type invariant the bio is ours to pass on.
-        unsafe { bindings::blk_copy_resubmit(self.into_raw()) };
-    }
-
     /// Lets the bio wait from now on: what it holds up cannot change its mapping any more.
     pub fn allow_wait(&mut self) {
         // SAFETY: By the type invariant the bio is ours, so nobody reads the flags now.
