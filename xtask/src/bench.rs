@@ -22,9 +22,6 @@ const NAMES: [&str; 4] = ["chunk", "onload", "offload", NVME];
 /// It wants a device that only QEMU has.
 const NVME: &str = "nvme";
 
-/// What that copies with one command: 1 MiB, in ranges of at most 128 KiB.
-const NVME_LIMITS: [(&str, u64); 3] = [("mcl", 2048), ("msrc", 127), ("mssrl", 256)];
-
 /// The arguments of the subcommand.
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
@@ -69,14 +66,7 @@ impl Arguments {
     /// The device that is needed: what is copied is in it twice.
     fn nvme(&self) -> Vec<Nvme> {
         let needed = self.names.iter().any(|name| name == NVME);
-        let device = needed.then(|| Nvme {
-            size: self.size.saturating_mul(2),
-            paths: 1,
-            properties: NVME_LIMITS
-                .into_iter()
-                .map(|(name, value)| (String::from(name), value))
-                .collect(),
-        });
+        let device = needed.then(|| tools::nvme(self.size.saturating_mul(2)));
         device.into_iter().collect()
     }
 

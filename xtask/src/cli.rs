@@ -125,8 +125,11 @@ enum Command {
 
     /// Show that it works: copy real data in a guest and prove that no byte of it was read.
     ///
-    /// Builds everything first. What follows goes to the demo itself: `./x demo -- --help`.
-    #[command(after_help = "Examples:\n  ./x demo\n  ./x demo --json --size 64M")]
+    /// Builds everything first. With `--guest qemu` it copies on an NVMe device as well. What follows
+    /// goes to the demo itself: `./x demo -- --help`.
+    #[command(
+        after_help = "Examples:\n  ./x demo\n  ./x demo --guest qemu\n  ./x demo --json --size 64M"
+    )]
     Demo {
         /// Which kernel runs.
         #[arg(long, value_enum, default_value = "um")]
@@ -139,11 +142,14 @@ enum Command {
     /// Run tests: all suites but nvme, or those that are named.
     ///
     /// The last line is `N passed, N failed, N skipped`.
-    #[command(after_help = "Examples:\n  ./x test\n  ./x test kunit um")]
+    #[command(after_help = "Examples:\n  ./x test\n  ./x test kunit um\n  ./x test --debug um")]
     Test {
         /// Which suites.
         #[arg(value_enum)]
         suites: Vec<Suite>,
+        /// Kernels with lockdep, KASAN, kmemleak and the like, for um, qemu and nvme: takes hours.
+        #[arg(long)]
+        debug: bool,
     },
 
     /// Measure copies: ways to copy take turns in one guest, and their ratios are shown.
@@ -222,8 +228,8 @@ struct GuestArgs {
     /// Add an NVMe device (QEMU) with the serial number copy0, copy1, ...
     ///
     /// `mssrl`, `mcl` and `msrc` are the limits of its Copy command in blocks and ranges;
-    /// `logical_block_size`, `ms`, `mset` and `pi` say what its blocks are like; `paths` is the
-    /// number of controllers that lead to it.
+    /// `logical_block_size`, `ms`, `mset` and `pi` say what its blocks are like; with `zone_size` it
+    /// has zones; `paths` is the number of controllers that lead to it.
     #[arg(long, value_name = "SIZE[,mssrl=N][,mcl=N][,msrc=N][,...]")]
     nvme: Vec<Nvme>,
 }
@@ -301,9 +307,16 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
             return guest::run(&context, &options, &job, true);
         }
         Command::Demo { guest, arguments } => {
-            return tools::demo(&context, Options::new(guest), arguments);
+            return tools::demo(&context, guest, arguments);
         }
-        Command::Test { suites } => return test::run(&context, &suites),
+        Command::Test { suites, debug } => {
+            let flavour = if debug {
+                Flavour::Debug
+            } else {
+                Flavour::Normal
+            };
+            return test::run(&context, &suites, flavour);
+        }
         Command::Bench(arguments) => return bench::run(&context, arguments),
         Command::Series { dir } => {
             let _lock = context.cache.lock()?;

@@ -13,8 +13,10 @@ use serde::Deserialize;
 
 use crate::build;
 use crate::build::Context;
+use crate::build::Guest;
 use crate::build::When;
 use crate::guest;
+use crate::guest::Nvme;
 use crate::guest::Options;
 use crate::guest::Sink;
 use crate::host::command::logged;
@@ -86,10 +88,37 @@ pub fn build(context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// What an NVMe device of ours copies with one command: 1 MiB, in ranges of at most 128 KiB.
+const NVME_LIMITS: [(&str, u64); 3] = [("mcl", 2048), ("msrc", 127), ("mssrl", 256)];
+
+/// An NVMe device to show and to measure something on.
+pub fn nvme(size: u64) -> Nvme {
+    let limits = NVME_LIMITS.map(|(name, value)| (String::from(name), value));
+    Nvme {
+        size,
+        paths: 1,
+        properties: limits.into(),
+    }
+}
+
 /// The `demo` subcommand: builds everything and runs the demo in a guest.
-pub fn demo(context: &Context, options: Options, arguments: Vec<String>) -> Result<ExitCode> {
-    let timeout = Duration::from_secs(600);
-    run(context, Options { timeout, ..options }, DEMO, arguments)
+pub fn demo(context: &Context, guest: Guest, mut arguments: Vec<String>) -> Result<ExitCode> {
+    let options = demo_options(guest);
+    if !options.nvme.is_empty() {
+        arguments.push(String::from("--nvme"));
+    }
+    run(context, options, DEMO, arguments)
+}
+
+fn demo_options(guest: Guest) -> Options {
+    let options = Options::new(guest);
+    // The demo copies on a disk in memory first, so what fits there twice does so here.
+    let nvme = (guest == Guest::Qemu).then(|| nvme(options.memory));
+    Options {
+        timeout: Duration::from_secs(600),
+        nvme: nvme.into_iter().collect(),
+        ..options
+    }
 }
 
 /// The `bench` subcommand: the same with what measures. An emulated machine is slow.
@@ -128,5 +157,12 @@ mod tests {
             assert!(names.iter().any(|name| name == program), "{names:?}");
         }
         assert!(names.iter().all(|name| name != "xtask"));
+    }
+
+    #[test]
+    fn the_demo_gets_an_nvme_device_where_there_can_be_one() {
+        assert!(demo_options(Guest::Um).nvme.is_empty());
+        let nvme = &demo_options(Guest::Qemu).nvme;
+        assert_eq!((nvme.len(), nvme[0].properties["mcl"]), (1, 2048));
     }
 }

@@ -7,24 +7,20 @@
 
 mod benchmarks;
 mod counters;
-mod disk;
-mod evidence;
 mod measure;
 mod module;
 mod passthrough;
 mod ratio;
 mod report;
-mod system;
-mod trace;
+mod way;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use anyhow::{bail, Result};
 use benchmarks::Name;
 use blkcopy::size;
 use clap::{value_parser, Parser, ValueEnum};
+use evidence::{output, system};
 use report::{Entry, Report};
 
 const EXIT_CODES: &str = "\
@@ -60,14 +56,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(err) => {
-            eprintln!("copybench: {err:#}");
-            ExitCode::FAILURE
-        }
-    }
+    output::exit("copybench", run(&Cli::parse()), 1)
 }
 
 /// Whether all that was asked for gave a result.
@@ -77,13 +66,7 @@ fn run(cli: &Cli) -> Result<bool> {
             "this makes disks and traces, so it needs root: run `./x bench`, which boots a guest"
         );
     }
-    let started = Instant::now();
-    let quiet = cli.json && !std::io::stderr().is_terminal();
-    let say = |what: &str| {
-        if !quiet {
-            eprintln!("[{:5.1} s] {what}", started.elapsed().as_secs_f64());
-        }
-    };
+    let say = output::progress(cli.json);
     let options = benchmarks::Options {
         repeat: cli.repeat,
         size: cli.size,
@@ -108,18 +91,11 @@ fn run(cli: &Cli) -> Result<bool> {
         .iter()
         .all(|entry| matches!(entry, Entry::Result(_)));
     let report = Report {
-        kernel: rustix::system::uname()
-            .release()
-            .to_string_lossy()
-            .into_owned(),
+        kernel: system::kernel(),
         repeat: cli.repeat,
         benchmarks: entries,
     };
-    if cli.json {
-        println!("{}", serde_json::to_string(&report)?);
-    } else {
-        println!("{}", report.human());
-    }
+    output::print(&report, cli.json, Report::human)?;
     Ok(complete)
 }
 

@@ -4,14 +4,15 @@
 use std::time::Duration;
 
 use anyhow::{anyhow, Context, Result};
+use evidence::activity::Tally;
+use evidence::disk::Disk;
+use evidence::system;
+use evidence::trace::{Scope, Trace};
 use serde::Serialize;
 
 use crate::counters::{Counted, Counters};
-use crate::disk::Disk;
-use crate::evidence::Way;
 use crate::ratio;
-use crate::system;
-use crate::trace::{Copies, Trace};
+use crate::way::Way;
 
 /// Copies everything once, and says how long that took.
 type Run<'a> = Box<dyn Fn() -> Result<Duration> + 'a>;
@@ -40,7 +41,7 @@ pub struct Measured {
     /// One of each round.
     pub seconds: Vec<f64>,
     /// What the driver executed in the run before the first round, which was traced.
-    pub copies: Copies,
+    pub copies: Tally,
     /// What was counted in that run. The others were found to have counted the same.
     pub counted: Counted,
 }
@@ -63,11 +64,11 @@ pub fn measure(
             _ => 0,
         };
         // Room for twice as many, because what should not be there has to be seen.
-        let trace = Trace::new(setting.dst.driver, 2 * requests + 4096)?;
-        let traced = trace.record(setting.dst, || once(setting, variant));
-        let ((_, counted), copies) = traced.with_context(|| variant.label.clone())?;
-        check(setting, variant, Some(copies), &counted)?;
-        found.push((copies, counted));
+        let trace = Trace::new(setting.dst, Scope::Copies, 2 * requests + 4096)?;
+        let traced = trace.record(|| once(setting, variant));
+        let ((_, counted), activity) = traced.with_context(|| variant.label.clone())?;
+        check(setting, variant, Some(activity.copy), &counted)?;
+        found.push((activity.copy, counted));
     }
     let mut seconds = vec![Vec::new(); variants.len()];
     for round in 1..=repeat {
@@ -104,7 +105,7 @@ fn once(setting: &Setting<'_>, variant: &Variant<'_>) -> Result<(Duration, Count
 fn check(
     setting: &Setting<'_>,
     variant: &Variant<'_>,
-    copies: Option<Copies>,
+    copies: Option<Tally>,
     counted: &Counted,
 ) -> Result<()> {
     let checked = variant.way.check(setting.bytes, copies, counted);

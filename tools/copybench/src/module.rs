@@ -6,9 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, Context, Result};
-
-use crate::disk::Disk;
-use crate::system;
+use evidence::disk::Disk;
+use evidence::system;
 
 const COPY: &str = "/sys/kernel/debug/blk_copy_test/copy";
 

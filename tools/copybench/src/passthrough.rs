@@ -1,50 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
-//! NVMe commands from a program, past the block layer.
+//! Copy commands of NVMe from a program, past the block layer.
 
 use std::fs::File;
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{ensure, Context, Result};
 use blkcopy::aligned::AlignedBuf;
-use rustix::io::Errno;
-use rustix::ioctl::{ioctl, opcode, Opcode, Updater};
-
-use crate::disk::Disk;
-
-/// `struct nvme_passthru_cmd` of the kernel.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-struct Command {
-    opcode: u8,
-    flags: u8,
-    _reserved: u16,
-    nsid: u32,
-    cdw2: [u32; 2],
-    metadata: u64,
-    addr: u64,
-    metadata_len: u32,
-    data_len: u32,
-    /// Command dwords 10 to 15.
-    cdw10: [u32; 6],
-    timeout_ms: u32,
-    result: u32,
-}
-
-const _: () = assert!(size_of::<Command>() == 72);
-
-const ADMIN: Opcode = opcode::read_write::<Command>(b'N', 0x41);
-const IO: Opcode = opcode::read_write::<Command>(b'N', 0x43);
+use evidence::disk::Disk;
+use evidence::nvme::{number, Command, RANGE};
 
 const IDENTIFY: u8 = 0x06;
 const COPY: u8 = 0x19;
 
 /// The namespace, of which our devices have one.
 const NSID: u32 = 1;
-
-/// The size of a source range in the data of a Copy command.
-const RANGE: usize = 32;
 
 /// What one Copy command can name, in blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,26 +29,18 @@ impl Limits {
     /// Asks the device.
     pub fn of(disk: &Disk) -> Result<Self> {
         let mut data = AlignedBuf::new(4096);
-        let command = Command {
-            opcode: IDENTIFY,
-            nsid: NSID,
-            ..Command::default()
-        };
-        send::<ADMIN>(&disk.open(false)?, command, &mut data)
+        Command::new(IDENTIFY, NSID, [0; 6])
+            .admin(&disk.open(false)?, &mut data)
             .context("the device does not tell its limits")?;
-        Ok(Self::parse(&data, disk.block()?))
+        Ok(Self::parse(&data, disk.sysfs()?.logical_block))
     }
 
     /// Reads Identify Namespace.
     fn parse(data: &[u8], block: u64) -> Self {
-        let number = |from: usize, len: usize| {
-            let bytes = data.iter().skip(from).take(len).rev();
-            bytes.fold(0, |value, byte| value << 8 | u64::from(*byte))
-        };
         Self {
-            mssrl: number(74, 2),
-            mcl: number(76, 4),
-            ranges: number(80, 1) + 1,
+            mssrl: number(data, 74, 2),
+            mcl: number(data, 76, 4),
+            ranges: number(data, 80, 1) + 1,
             block,
         }
     }
@@ -146,39 +108,17 @@ fn send_copy(
     let (from, to, blocks) = (from / limits.block, to / limits.block, len / limits.block);
     let ranges = limits.describe(from, blocks, data);
     ensure!(ranges > 0, "a command without a source");
-    let command = Command {
-        opcode: COPY,
-        nsid: NSID,
-        // The upper half of the place is in the next dword; format 0.
-        cdw10: [to as u32, (to >> 32) as u32, ranges - 1, 0, 0, 0],
-        ..Command::default()
-    };
+    // The upper half of the place is in the next dword; format 0.
+    let words = [to as u32, (to >> 32) as u32, ranges - 1, 0, 0, 0];
     let used = RANGE * ranges as usize;
-    send::<IO>(file, command, &mut data[..used])
+    Command::new(COPY, NSID, words)
+        .io(file, &mut data[..used])
         .with_context(|| format!("the device does not copy {blocks} blocks to {to}"))
-}
-
-/// Sends a command and waits for its end.
-fn send<const OPCODE: Opcode>(
-    file: &File,
-    mut command: Command,
-    data: &mut [u8],
-) -> Result<(), Errno> {
-    command.addr = data.as_mut_ptr().expose_provenance() as u64;
-    command.data_len = data.len() as u32;
-    // SAFETY: The ioctl is of NVMe devices, and takes and changes one such structure. What that
-    // points to is ours until the call returns, and as long as it says.
-    unsafe { ioctl(file.as_fd(), Updater::<OPCODE, Command>::new(&mut command)) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_numbers_are_those_of_the_kernel() {
-        assert_eq!((ADMIN, IO), (0xc048_4e41, 0xc048_4e43));
-    }
 
     #[test]
     fn limits_are_read() {

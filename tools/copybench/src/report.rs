@@ -5,9 +5,9 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 
-use crate::evidence::words;
 use crate::measure::Measured;
 use crate::ratio::{spread, Ratio};
+use crate::way::words;
 
 /// Characters of the longest bar.
 const BAR: usize = 16;
@@ -130,9 +130,9 @@ fn bar(fraction: f64) -> String {
 mod tests {
     use super::*;
     use crate::counters::Counted;
-    use crate::evidence::Way;
     use crate::ratio::Target;
-    use crate::trace::Copies;
+    use crate::way::Way;
+    use evidence::activity::Tally;
 
     fn way(label: &str, seconds: &[f64], requests: u64) -> Measured {
         let bytes = 64 << 20;
@@ -144,7 +144,7 @@ mod tests {
             median_seconds: seconds[0],
             bytes_per_second: bytes as f64 / seconds[0],
             seconds: seconds.into(),
-            copies: Copies { requests, bytes },
+            copies: Tally { requests, bytes },
             counted: Counted::default(),
         }
     }

@@ -2,28 +2,18 @@
 //! Filling a disk and taking checksums of it, in one small buffer: in a guest
 //! every page that is touched first is expensive.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use blkcopy::aligned::AlignedBuf;
-use rustix::fs::OFlags;
+use evidence::copy;
+use evidence::disk::open_direct;
 use sha2::{Digest, Sha256};
 
 /// One read or write.
 pub const STEP: usize = 1 << 20;
-
-/// Opens a device past the page cache.
-pub fn open_direct(path: &Path, write: bool) -> Result<File> {
-    let direct = i32::try_from(OFlags::DIRECT.bits()).context("O_DIRECT does not fit")?;
-    OpenOptions::new()
-        .read(!write)
-        .write(write)
-        .custom_flags(direct)
-        .open(path)
-        .with_context(|| format!("cannot open {} with O_DIRECT", path.display()))
-}
 
 /// The buffer that all of the demo's own reading and writing goes through.
 pub struct Content {
@@ -57,9 +47,9 @@ impl Content {
         mut prepare: impl FnMut(&mut [u8]),
     ) -> Result<()> {
         let file = open_direct(path, true)?;
-        each_step(start, len, |offset, n| {
+        copy::pieces(len, STEP, |offset, n| {
             prepare(&mut self.buf[..n]);
-            file.write_all_at(&self.buf[..n], offset)
+            file.write_all_at(&self.buf[..n], start + offset)
                 .with_context(|| format!("cannot write {}", path.display()))
         })
     }
@@ -68,8 +58,8 @@ impl Content {
     pub fn sha256(&mut self, path: &Path, start: u64, len: u64) -> Result<String> {
         let file = open_direct(path, false)?;
         let mut hash = Sha256::new();
-        each_step(start, len, |offset, n| {
-            file.read_exact_at(&mut self.buf[..n], offset)
+        copy::pieces(len, STEP, |offset, n| {
+            file.read_exact_at(&mut self.buf[..n], start + offset)
                 .with_context(|| format!("cannot read {} back", path.display()))?;
             hash.update(&self.buf[..n]);
             Ok(())
@@ -83,45 +73,13 @@ impl Content {
 
     /// Copies by reading and writing, as any program would.
     pub fn read_and_write(&mut self, src: (&File, u64), dst: (&File, u64), len: u64) -> Result<()> {
-        each_step(0, len, |offset, n| {
-            src.0
-                .read_exact_at(&mut self.buf[..n], src.1 + offset)
-                .context("cannot read the source")?;
-            dst.0
-                .write_all_at(&self.buf[..n], dst.1 + offset)
-                .context("cannot write the destination")
-        })
+        copy::read_and_write(src, dst, len, &mut self.buf)
     }
-}
-
-fn each_step(start: u64, len: u64, mut step: impl FnMut(u64, usize) -> Result<()>) -> Result<()> {
-    let end = start + len;
-    let mut offset = start;
-    while offset < end {
-        let n = usize::try_from(end - offset).unwrap_or(STEP).min(STEP);
-        step(offset, n)?;
-        offset += n as u64;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn steps_cover_the_range() {
-        let mut seen = Vec::new();
-        each_step(10, (2 << 20) + 5, |offset, n| {
-            seen.push((offset, n));
-            Ok(())
-        })
-        .unwrap();
-        assert_eq!(
-            seen,
-            [(10, STEP), (10 + (1 << 20), STEP), (10 + (2 << 20), 5)]
-        );
-    }
 
     #[test]
     fn fill_copy_and_checksum() {

@@ -5,24 +5,24 @@
 //! with `copy_file_range(2)`: within the disk, onto a partition of it, with
 //! offload switched off, and once more by reading and writing. What the
 //! driver was asked to do is counted from the kernel's trace, and whether the
-//! data are right is told by checksums of source and destination.
+//! data are right is told by checksums of source and destination. If there is
+//! an NVMe device for it, it does the same there, and asks the device too
+//! what crossed the bus.
 
 mod content;
 mod demo;
-mod disk;
-mod events;
+mod layout;
 mod proof;
 mod report;
-mod system;
-mod trace;
+mod text;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use anyhow::Result;
 use blkcopy::size;
 use clap::Parser;
+use evidence::output;
+use report::Report;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -36,7 +36,8 @@ Exit codes:
 /// Copy on a null_blk disk and prove, from the kernel's trace, which way the data went
 ///
 /// Run it as root in a guest: it loads null_blk and makes a disk of twice the
-/// size in memory, which it removes again.
+/// size in memory, which it removes again. If an NVMe device has a serial
+/// number that begins with `copy`, that one is overwritten: it has rows too.
 struct Cli {
     /// How much to copy, in whole MiB
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = size::parse)]
@@ -50,43 +51,29 @@ struct Cli {
     /// Only read and write: for a kernel without copy offload
     #[arg(long)]
     baseline: bool,
+    /// Fail if there is no NVMe device to copy on
+    #[arg(long)]
+    nvme: bool,
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(3),
-        Err(err) => {
-            eprintln!("copydemo: {err:#}");
-            ExitCode::FAILURE
-        }
-    }
+    output::exit("copydemo", run(&Cli::parse()), 3)
 }
 
 /// Whether everything was proved.
 fn run(cli: &Cli) -> Result<bool> {
-    let started = Instant::now();
-    let quiet = cli.json && !std::io::stderr().is_terminal();
-    let say = |what: &str| {
-        if !quiet {
-            eprintln!("[{:5.1} s] {what}", started.elapsed().as_secs_f64());
-        }
-    };
     let options = demo::Options {
         size: cli.size,
         runs: cli.runs,
         seed: cli.seed,
         baseline: cli.baseline,
+        nvme: cli.nvme,
     };
-    let report = demo::run(options, &say)?;
-    if cli.json {
-        println!("{}", serde_json::to_string(&report)?);
-    } else {
-        println!("{}", report.human());
-    }
+    let report = demo::run(options, &output::progress(cli.json))?;
+    output::print(&report, cli.json, Report::human)?;
     Ok(report.proved)
 }
 

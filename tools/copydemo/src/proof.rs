@@ -2,6 +2,8 @@
 //! The claims of the demo, each judged by what was measured.
 
 use blkcopy::size::human;
+use evidence::disk::Driver;
+use evidence::nvme::DataUnits;
 use serde::Serialize;
 
 use crate::report::{Method, Row};
@@ -16,16 +18,44 @@ pub struct Proof {
 }
 
 /// The claims about one row; the copy was from `src` to `dst` on the disk.
-pub fn of_row(row: &Row, src: u64, dst: u64) -> Vec<Proof> {
+pub fn of_row(driver: Driver, row: &Row, src: u64, dst: u64) -> Vec<Proof> {
+    let words = Words::of(driver);
     let mut proofs = vec![data(row)];
     if row.method.offloads() {
-        proofs.push(every_chunk(row, src, dst));
-        proofs.push(nothing_read_or_written(row));
+        proofs.push(every_chunk(row, words.chunks, src, dst));
+        proofs.push(nothing_read_or_written(row, words.nothing));
     } else {
-        proofs.push(no_copy_request(row));
+        proofs.push(no_copy_request(row, words.no_copy));
         proofs.push(all_read_and_written(row));
     }
+    if driver == Driver::Nvme {
+        proofs.push(data_units(row));
+    }
     proofs
+}
+
+/// The claims about what a driver was asked to do.
+struct Words {
+    chunks: &'static str,
+    nothing: &'static str,
+    no_copy: &'static str,
+}
+
+impl Words {
+    fn of(driver: Driver) -> Self {
+        match driver {
+            Driver::NullBlk => Self {
+                chunks: "copy requests of the driver moved every byte exactly once, within copy_max_bytes",
+                nothing: "no read or write request reached the driver",
+                no_copy: "no copy request reached the driver",
+            },
+            Driver::Nvme => Self {
+                chunks: "Copy commands went to every place exactly once, within copy_max_bytes",
+                nothing: "the driver sent no read or write command",
+                no_copy: "the driver sent no Copy command",
+            },
+        }
+    }
 }
 
 fn name(row: &Row) -> String {
@@ -62,44 +92,32 @@ fn data(row: &Row) -> Proof {
     judge(row, &claim, wrong == 0 && !row.runs.is_empty(), found)
 }
 
-fn every_chunk(row: &Row, src: u64, dst: u64) -> Proof {
+fn every_chunk(row: &Row, claim: &str, src: u64, dst: u64) -> Proof {
     let (covers, largest) = (
         row.activity.covers(src, dst, row.bytes),
         row.activity.largest_copy(),
     );
     let found = format!(
-        "{} copy requests with {} bytes, the largest of {}, where {} are allowed",
+        "{} copies with {} bytes, the largest of {}, where {} are allowed",
         row.activity.copy.requests,
         row.activity.copy.bytes,
         human(largest),
         human(row.copy_max_bytes)
     );
-    let claim = "copy requests of the driver moved every byte exactly once, within copy_max_bytes";
     judge(row, claim, covers && largest <= row.copy_max_bytes, found)
 }
 
-fn nothing_read_or_written(row: &Row) -> Proof {
+fn nothing_read_or_written(row: &Row, claim: &str) -> Proof {
     let (read, write) = (row.activity.read.requests, row.activity.write.requests);
     let by_stat: u64 = row.runs.iter().map(|run| run.stat_read_bytes).sum();
-    let found = format!(
-        "{read} read and {write} write requests; {by_stat} bytes read by the disk's statistics"
-    );
-    judge(
-        row,
-        "no read or write request reached the driver",
-        read + write + by_stat == 0,
-        found,
-    )
+    let found =
+        format!("{read} reads and {write} writes; {by_stat} bytes read by the disk's statistics");
+    judge(row, claim, read + write + by_stat == 0, found)
 }
 
-fn no_copy_request(row: &Row) -> Proof {
+fn no_copy_request(row: &Row, claim: &str) -> Proof {
     let copies = row.activity.copy.requests;
-    judge(
-        row,
-        "no copy request reached the driver",
-        copies == 0,
-        format!("{copies} copy requests"),
-    )
+    judge(row, claim, copies == 0, format!("{copies} copies"))
 }
 
 fn all_read_and_written(row: &Row) -> Proof {
@@ -118,15 +136,44 @@ fn all_read_and_written(row: &Row) -> Proof {
     judge(row, claim, read.min(write).min(by_stat) >= row.bytes, found)
 }
 
+/// What the device says of its bus, after each copy. That it counts at all is seen where every byte
+/// is read and written.
+fn data_units(row: &Row) -> Proof {
+    let none = DataUnits::default();
+    let (claim, right): (_, fn(DataUnits, u64) -> bool) = if row.method.offloads() {
+        let claim = "by the device's own count less than one data unit crossed the bus either way";
+        (claim, |units, _| units == DataUnits::default())
+    } else {
+        let claim = "by the device's own count every byte crossed the bus, and back again";
+        (claim, DataUnits::may_be)
+    };
+    let mut runs = row.runs.iter();
+    let holds = runs.all(|run| run.data_units.is_some_and(|units| right(units, row.bytes)));
+    let all = row.runs.iter().map(|run| {
+        let DataUnits { read, written } = run.data_units.unwrap_or(none);
+        format!("{read} + {written}")
+    });
+    let found = format!(
+        "data units of {} bytes read + written: {}",
+        DataUnits::BYTES,
+        all.collect::<Vec<_>>().join(", ")
+    );
+    judge(row, claim, holds && !row.runs.is_empty(), found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::row;
+    use crate::report::tests::{nvme_row, row};
 
     const SIZE: u64 = 4 << 20;
 
     fn failed(row: &Row) -> Vec<String> {
-        of_row(row, 0, SIZE)
+        let driver = match row.data_units() {
+            Some(_) => Driver::Nvme,
+            None => Driver::NullBlk,
+        };
+        of_row(driver, row, 0, SIZE)
             .into_iter()
             .filter(|proof| !proof.holds)
             .map(|proof| proof.claim)
@@ -142,6 +189,11 @@ mod tests {
             Method::ReadWrite,
         ] {
             assert_eq!(failed(&row(method)), Vec::<String>::new(), "{method:?}");
+            assert_eq!(
+                failed(&nvme_row(method)),
+                Vec::<String>::new(),
+                "{method:?}"
+            );
         }
     }
 
@@ -197,13 +249,62 @@ mod tests {
             ),
         ];
         for (method, spoil, word) in faults {
-            let mut wrong = row(method);
-            spoil(&mut wrong);
-            let failed = failed(&wrong);
-            assert!(
-                failed.len() == 1 && failed[0].contains(word),
-                "{word}: {failed:?}"
-            );
+            fails(row(method), spoil, word);
+        }
+    }
+
+    fn fails(mut wrong: Row, spoil: fn(&mut Row), word: &str) {
+        spoil(&mut wrong);
+        let failed = failed(&wrong);
+        assert!(
+            failed.len() == 1 && failed[0].contains(word),
+            "{word}: {failed:?}"
+        );
+    }
+
+    #[test]
+    fn each_fault_of_nvme_is_found() {
+        let units = |read, written| Some(DataUnits { read, written });
+        assert!(units(0, 0) == nvme_row(Method::OffloadDisk).data_units());
+        let faults: [Fault; 7] = [
+            (
+                Method::OffloadDisk,
+                |row| row.activity.copies.clear(),
+                "Copy commands went to every place",
+            ),
+            (
+                Method::OffloadDisk,
+                |row| row.activity.write.requests = 1,
+                "no read or write command",
+            ),
+            (
+                Method::OffloadDisk,
+                |row| row.runs[3].data_units.as_mut().unwrap().read = 1,
+                "less than one data unit",
+            ),
+            (
+                Method::OffloadDisk,
+                |row| row.runs[0].data_units.as_mut().unwrap().written = 1,
+                "less than one data unit",
+            ),
+            (
+                Method::OffloadDisk,
+                |row| row.runs[1].data_units = None,
+                "less than one data unit",
+            ),
+            (
+                Method::ReadWrite,
+                |row| row.runs[2].data_units = Some(DataUnits::default()),
+                "every byte crossed the bus",
+            ),
+            (
+                Method::ReadWrite,
+                |row| row.activity.copy.requests = 1,
+                "no Copy command",
+            ),
+        ];
+        for (method, spoil, word) in faults {
+            fails(nvme_row(method), spoil, word);
         }
     }
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the demo found, as data for programs and as a table for people.
+//! What the demo found, as data for programs. `text.rs` has it for people.
 
-use blkcopy::size::human;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{CellAlignment, Table};
+use evidence::activity::Activity;
+use evidence::disk::Driver;
+use evidence::nvme::DataUnits;
 use serde::Serialize;
 
-use crate::events::Activity;
 use crate::proof::Proof;
 
 /// How a row's data were copied.
@@ -47,6 +46,9 @@ pub struct Run {
     pub calls: u64,
     /// Bytes read from the disk by its `stat` in sysfs, which is always on.
     pub stat_read_bytes: u64,
+    /// What crossed the bus, as an NVMe device counts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_units: Option<DataUnits>,
     /// The checksum of the destination afterwards.
     pub destination_sha256: String,
 }
@@ -70,6 +72,13 @@ pub struct Row {
     pub runs: Vec<Run>,
 }
 
+impl Row {
+    /// What crossed the bus in the traced run, as an NVMe device counts it.
+    pub fn data_units(&self) -> Option<DataUnits> {
+        self.runs.iter().find(|run| run.traced)?.data_units
+    }
+}
+
 /// The path that the driver's requests tell of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -89,17 +98,28 @@ impl PathSeen {
             (false, false) => Self::Nothing,
         }
     }
+}
 
-    /// In the words of the table: which call, and what became of it.
-    fn text(self, method: Method) -> &'static str {
-        match (self, method) {
-            (Self::ReadWrite, Method::ReadWrite) => "read + write, 1 MiB each",
-            (Self::ReadWrite, Method::Generic) => "copy_file_range, offload off",
-            (Self::ReadWrite, _) => "copy_file_range, NOT offloaded",
-            (Self::Offload, _) => "copy_file_range, offloaded",
-            (Self::Mixed, _) => "copy_file_range, PARTLY offloaded",
-            (Self::Nothing, _) => "NO request was seen",
-        }
+/// What was found on one disk.
+#[derive(Debug, Serialize)]
+pub struct Section {
+    pub driver: Driver,
+    pub disk: String,
+    pub disk_bytes: u64,
+    pub copy_max_bytes: Option<u64>,
+    pub copy_max_hw_bytes: Option<u64>,
+    pub rows: Vec<Row>,
+}
+
+impl Section {
+    pub fn row(&self, method: Method) -> Option<&Row> {
+        self.rows.iter().find(|row| row.method == method)
+    }
+
+    /// How many times as fast as reading and writing.
+    pub fn speed(&self, row: &Row) -> Option<f64> {
+        let baseline = self.row(Method::ReadWrite)?;
+        (row.seconds > 0.0).then(|| baseline.seconds / row.seconds)
     }
 }
 
@@ -107,117 +127,12 @@ impl PathSeen {
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub kernel: String,
-    pub disk: String,
-    pub disk_bytes: u64,
-    pub copy_max_bytes: Option<u64>,
-    pub copy_max_hw_bytes: Option<u64>,
-    pub rows: Vec<Row>,
+    #[serde(flatten)]
+    pub null_blk: Section,
+    /// If there was such a device.
+    pub nvme: Option<Section>,
     pub proofs: Vec<Proof>,
     pub proved: bool,
-}
-
-impl Report {
-    /// The table, and what is proved by it.
-    pub fn human(&self) -> String {
-        let mut text = format!("{}\n\n{}\n\n", self.heading(), self.table());
-        for proof in &self.proofs {
-            let mark = if proof.holds { "ok    " } else { "FAILED" };
-            text += &format!("  {mark}  {}", proof.claim);
-            if !proof.holds {
-                text += &format!(": {}", proof.found);
-            }
-            text.push('\n');
-        }
-        text + "\n" + &self.conclusion()
-    }
-
-    fn heading(&self) -> String {
-        let limit = match self.copy_max_bytes {
-            Some(bytes) => format!("one copy request moves up to {}", human(bytes)),
-            None => "no copy offload in this kernel".to_string(),
-        };
-        format!(
-            "Linux {}, {} of {} in memory (null_blk), {limit}\n(copies, reads, writes: requests that the driver executed)",
-            self.kernel,
-            self.disk,
-            human(self.disk_bytes)
-        )
-    }
-
-    fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_preset(UTF8_FULL_CONDENSED);
-        table.set_header([
-            "device",
-            "path taken",
-            "bytes",
-            "copies",
-            "reads",
-            "writes",
-            "crossed\nmemory",
-            "time",
-            "vs read\n+ write",
-        ]);
-        for column in table.column_iter_mut().skip(2) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        for row in &self.rows {
-            let requests = [row.activity.copy, row.activity.read, row.activity.write];
-            let mut cells = vec![
-                format!("{} → {}", row.source, row.destination),
-                row.path.text(row.method).to_string(),
-                human(row.bytes),
-            ];
-            cells.extend(requests.map(|tally| tally.requests.to_string()));
-            cells.push(human(row.bytes_crossed_memory));
-            cells.push(format!("{:.1} ms", row.seconds * 1000.0));
-            cells.push(
-                self.speed(row)
-                    .map_or("-".to_string(), |times| format!("{times:.2} x")),
-            );
-            table.add_row(cells);
-        }
-        table
-    }
-
-    /// How many times as fast as reading and writing.
-    fn speed(&self, row: &Row) -> Option<f64> {
-        let baseline = self
-            .rows
-            .iter()
-            .find(|row| row.method == Method::ReadWrite)?;
-        (row.seconds > 0.0).then(|| baseline.seconds / row.seconds)
-    }
-
-    /// One sentence, and an honest one.
-    fn conclusion(&self) -> String {
-        if !self.proved {
-            let failed = self.proofs.iter().filter(|proof| !proof.holds).count();
-            return format!(
-                "NOT PROVED: {failed} of {} claims failed.",
-                self.proofs.len()
-            );
-        }
-        let find = |method| self.rows.iter().find(|row| row.method == method);
-        let (Some(disk), Some(partition)) =
-            (find(Method::OffloadDisk), find(Method::OffloadPartition))
-        else {
-            return "Only reading and writing was tried; nothing is proved about copy offload."
-                .to_string();
-        };
-        let requests = |row: &Row| row.activity.copy.requests;
-        format!(
-            "Proved: {} were copied on {} by {} copy requests, and as many by {} onto its partition.\n\
-             No read or write request reached the driver, no byte crossed memory, the checksums agree,\n\
-             and it took {:.1} ms: {:.2} x the speed of reading and writing.",
-            human(disk.bytes),
-            disk.source,
-            requests(disk),
-            requests(partition),
-            disk.seconds * 1000.0,
-            self.speed(disk).unwrap_or(0.0),
-        )
-    }
 }
 
 /// The middle one; the upper of two.

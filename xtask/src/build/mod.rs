@@ -23,6 +23,7 @@ use crate::cache::Cache;
 use crate::host::command::find;
 use crate::host::needs::Purpose;
 use crate::host::setup;
+use crate::host::toolchain::Rust;
 use crate::host::toolchain::Toolchain;
 use crate::overlay;
 use crate::overlay::Laid;
@@ -235,6 +236,11 @@ impl<'a> Work<'a> {
     /// A program of the LLVM release that builds the kernel.
     pub fn llvm_tool(&self, name: &str) -> Option<PathBuf> {
         find(&format!("{name}{}", self.toolchain.llvm.as_ref()?.suffix))
+    }
+
+    /// The Rust compiler and its library.
+    pub fn rust(&self) -> Option<&Rust> {
+        self.toolchain.rust.as_ref()
     }
 
     pub fn rustfmt(&self) -> Option<&Path> {

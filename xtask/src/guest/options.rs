@@ -51,6 +51,16 @@ impl Options {
         }
     }
 
+    /// What the kernel's command line has besides what the guest needs.
+    pub fn words(&self) -> Vec<String> {
+        let mut words = self.append.clone();
+        if self.flavour == Flavour::Debug {
+            // Not only the first report.
+            words.push(String::from("kasan_multi_shot"));
+        }
+        words
+    }
+
     pub fn variant(&self) -> Variant {
         Variant {
             guest: self.guest,
@@ -76,12 +86,13 @@ pub struct Nvme {
     /// How many controllers lead to the namespace.
     pub paths: u64,
     /// Properties of the namespace, named and spelled as in QEMU: the limits of its Copy command,
-    /// the size of its blocks, their metadata and protection information.
+    /// the size of its blocks, their metadata and protection information; and `zone_size`, in
+    /// bytes, of one with zones.
     pub properties: BTreeMap<String, u64>,
 }
 
 /// Those that can be given.
-const PROPERTIES: [&str; 7] = [
+const PROPERTIES: [&str; 8] = [
     "logical_block_size",
     "mcl",
     "ms",
@@ -89,7 +100,11 @@ const PROPERTIES: [&str; 7] = [
     "msrc",
     "mssrl",
     "pi",
+    ZONE_SIZE,
 ];
+
+/// The one that is a size like `4M`.
+pub const ZONE_SIZE: &str = "zone_size";
 
 impl FromStr for Nvme {
     type Err = anyhow::Error;
@@ -105,9 +120,12 @@ impl FromStr for Nvme {
             let (name, value) = part
                 .split_once('=')
                 .with_context(|| format!("{part:?} is not name=value"))?;
-            let value = value
-                .parse()
-                .with_context(|| format!("{value:?} is not a number"))?;
+            let value = match name {
+                ZONE_SIZE => size(value)?,
+                _ => value
+                    .parse()
+                    .with_context(|| format!("{value:?} is not a number"))?,
+            };
             if name == "paths" {
                 if !(1..=4).contains(&value) {
                     bail!("a device has 1 to 4 paths, not {value}");
@@ -190,6 +208,8 @@ mod tests {
             .parse()
             .unwrap();
         assert_eq!((nvme.paths, nvme.properties.len()), (2, 3));
+        let nvme: Nvme = "64M,zone_size=4M".parse().unwrap();
+        assert_eq!(nvme.properties[ZONE_SIZE], 4 << 20);
         for wrong in ["1G,mmm=1", "1G,mcl", "1G,paths=0", "1G,paths=5", "1G,ms=x"] {
             assert!(wrong.parse::<Nvme>().is_err(), "{wrong}");
         }

@@ -11,6 +11,7 @@ use super::exchange::Exchange;
 use super::kvm;
 use super::options::Nvme;
 use super::options::Options;
+use super::options::ZONE_SIZE;
 use super::process;
 use super::process::Channels;
 use super::process::Running;
@@ -129,7 +130,10 @@ fn nvme_device(index: usize, nvme: &Nvme, backing: &Path) -> Vec<String> {
     let mut properties: String = nvme
         .properties
         .iter()
-        .map(|(name, value)| format!(",{name}={value}"))
+        .map(|(name, value)| match name.as_str() {
+            ZONE_SIZE => format!(",zoned=true,zoned.zone_size={value}"),
+            _ => format!(",{name}={value}"),
+        })
         .collect();
     if let Some(size) = nvme.properties.get("logical_block_size") {
         // A physical block cannot be smaller, and is one of 512 bytes unless told otherwise.
@@ -175,7 +179,7 @@ fn command_line(
         format!("X_MODE={}", if interactive { "shell" } else { "run" }),
         format!("X_MODULES={}", kernel.modules.display()),
     ];
-    words.extend(options.append.iter().cloned());
+    words.extend(options.words());
     words.join(" ")
 }
 
@@ -197,6 +201,15 @@ mod tests {
         let namespace = "nvme-ns,drive=disk0,bus=nvme0,nsid=1,mcl=2048,mssrl=256";
         assert_eq!(
             devices("1G,mssrl=256,mcl=2048"),
+            ["nvme,serial=copy0,id=nvme0", namespace]
+        );
+    }
+
+    #[test]
+    fn a_namespace_may_have_zones() {
+        let namespace = "nvme-ns,drive=disk0,bus=nvme0,nsid=1,zoned=true,zoned.zone_size=4194304";
+        assert_eq!(
+            devices("64M,zone_size=4M"),
             ["nvme,serial=copy0,id=nvme0", namespace]
         );
     }

@@ -80,7 +80,7 @@ fn arguments(
         format!("X_EXCHANGE={}", exchange.path().display()),
         format!("X_MODULES={}", kernel.modules.display()),
     ];
-    arguments.extend(options.append.iter().cloned());
+    arguments.extend(options.words());
     arguments
 }
 

@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::report::Report;
 use super::report::Sum;
 use crate::build::Context;
+use crate::build::Flavour;
 use crate::build::Guest;
 use crate::build::When;
 use crate::guest::boot;
@@ -19,28 +20,29 @@ use crate::guest::Sink;
 use crate::tools;
 
 /// All tests in User Mode Linux.
-pub fn um(context: &Context, report: &mut Report) -> Result<()> {
+pub fn um(context: &Context, report: &mut Report, flavour: Flavour) -> Result<()> {
     let options = Options {
         timeout: Duration::from_secs(3000),
         ..Options::new(Guest::Um)
     };
-    check(context, report, &options, &["block"])
+    check(context, report, &options.flavoured(flavour), &["block"])
 }
 
 /// The smoke tests in QEMU.
-pub fn qemu(context: &Context, report: &mut Report) -> Result<()> {
+pub fn qemu(context: &Context, report: &mut Report, flavour: Flavour) -> Result<()> {
     let options = Options {
         timeout: Duration::from_secs(900),
         memory: 2 << 30,
         ..Options::new(Guest::Qemu)
     };
-    check(context, report, &options, &["--smoke"])
+    check(context, report, &options.flavoured(flavour), &["--smoke"])
 }
 
 /// NVMe devices, each of which has other limits: the least and the most that can be, ranges that
 /// add up to less than a command may copy, blocks of 4096 bytes, several paths. The last ones
-/// cannot be copied on: metadata, protection information, no block at all.
-const NVME: [&str; 9] = [
+/// cannot be copied on: metadata, protection information, no block at all,
+/// zones.
+const NVME: [&str; 10] = [
     "1G,mssrl=128,mcl=128,msrc=127",
     "1G,mssrl=1,mcl=1,msrc=0",
     "1G,mssrl=256,mcl=4096,msrc=255",
@@ -50,10 +52,17 @@ const NVME: [&str; 9] = [
     "128M,ms=8",
     "128M,ms=8,pi=1",
     "128M,mssrl=0,mcl=0,msrc=0",
+    "128M,zone_size=4M",
 ];
 
+/// How much longer than others a debug kernel may take.
+const DEBUG_FACTOR: u32 = 4;
+
+/// More time for each test, and fewer random operations: it is the checks that count here.
+const DEBUG_ENVIRONMENT: [(&str, &str); 2] = [("TIMEOUT", "1800"), ("COPY_OPS", "2000")];
+
 /// The tests of NVMe in QEMU, on all of these.
-pub fn nvme(context: &Context, report: &mut Report) -> Result<()> {
+pub fn nvme(context: &Context, report: &mut Report, flavour: Flavour) -> Result<()> {
     let devices: Result<Vec<Nvme>> = NVME.iter().map(|text| text.parse()).collect();
     let options = Options {
         timeout: Duration::from_secs(2400),
@@ -61,7 +70,22 @@ pub fn nvme(context: &Context, report: &mut Report) -> Result<()> {
         nvme: devices?,
         ..Options::new(Guest::Qemu)
     };
-    check(context, report, &options, &["nvme"])
+    check(context, report, &options.flavoured(flavour), &["nvme"])
+}
+
+impl Options {
+    /// A debug kernel takes several times as long, and half of the memory for itself.
+    fn flavoured(self, flavour: Flavour) -> Self {
+        match flavour {
+            Flavour::Debug => Self {
+                flavour,
+                memory: self.memory + (1 << 30),
+                timeout: self.timeout * DEBUG_FACTOR,
+                ..self
+            },
+            _ => Self { flavour, ..self },
+        }
+    }
 }
 
 /// Runs `tests/check` with some arguments and adds its results.
@@ -81,11 +105,16 @@ pub fn check(
     command.push(String::from("/run/exchange/results"));
     command.extend(arguments.iter().map(|word| String::from(*word)));
     let mut job = plain_job(context, command, context.repo.clone());
+    let mut environment = Vec::new();
     if !options.nvme.is_empty() {
         // What was asked for has to be there, and is slow if it is emulated.
-        for (name, value) in [("REQUIRE_COPY_NVME", "1"), ("TIMEOUT", "600")] {
-            job.environment.push((name.into(), value.into()));
-        }
+        environment.extend([("REQUIRE_COPY_NVME", "1"), ("TIMEOUT", "600")]);
+    }
+    if options.flavour == Flavour::Debug {
+        environment.extend(DEBUG_ENVIRONMENT);
+    }
+    for (name, value) in environment {
+        job.environment.push((name.into(), value.into()));
     }
     let mut sum = None;
     let mut show = |line: &str| match Sum::parse(line) {

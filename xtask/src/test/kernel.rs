@@ -10,6 +10,7 @@ use anyhow::ensure;
 use anyhow::Context as _;
 use anyhow::Result;
 
+use super::endian;
 use super::report::Report;
 use crate::build::Context;
 use crate::build::Variant;
@@ -43,6 +44,11 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
     match test_module(&work) {
         Ok(()) => report.pass("the test module builds outside of the tree"),
         Err(error) => report.fail("the test module outside of the tree", &format!("{error:#}")),
+    }
+    match endian::check(&work) {
+        Ok(0) => report.skip("big-endian", "nothing is written for a device"),
+        Ok(_) => report.pass("what devices read is the same on a big-endian machine"),
+        Err(error) => report.fail("big-endian", &format!("{error:#}")),
     }
     format(&work, report);
     let dir = tempfile::tempdir().context("cannot create a temporary folder")?;

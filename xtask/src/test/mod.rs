@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `./x test`: every suite adds to one sum, and the last line says it.
 
+mod endian;
 mod guest;
 mod host;
 mod kernel;
@@ -11,10 +12,12 @@ mod report;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use anyhow::bail;
 use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::build::Context;
+use crate::build::Flavour;
 use crate::host::needs::Purpose;
 use crate::host::setup;
 use crate::ui;
@@ -51,10 +54,21 @@ const ALL: [Suite; 6] = [
     Suite::Qemu,
 ];
 
+/// Those that make sense in a debug kernel.
+const DEBUG: [Suite; 3] = [Suite::Um, Suite::Qemu, Suite::Nvme];
+
 /// Runs suites and prints the sum; success if nothing failed.
-pub fn run(context: &Context, suites: &[Suite]) -> Result<ExitCode> {
+pub fn run(context: &Context, suites: &[Suite], flavour: Flavour) -> Result<ExitCode> {
+    let debug = flavour == Flavour::Debug;
+    let suites = match suites {
+        [] if debug => &DEBUG,
+        [] => &ALL[..],
+        suites => suites,
+    };
+    if debug && suites.iter().any(|suite| !DEBUG.contains(suite)) {
+        bail!("--debug is for the suites um, qemu and nvme, which have guests that can be slow");
+    }
     setup::ensure(&context.cache, &Purpose::ALL)?;
-    let suites = if suites.is_empty() { &ALL } else { suites };
     let start = Instant::now();
     let mut sum = Sum::default();
     for suite in suites {
@@ -67,9 +81,9 @@ pub fn run(context: &Context, suites: &[Suite]) -> Result<ExitCode> {
             Suite::Host => host::run(context, &mut report),
             Suite::Kernel => kernel::run(context, &mut report),
             Suite::Kunit => ktap::run(context, &mut report),
-            Suite::Um => guest::um(context, &mut report),
-            Suite::Qemu => guest::qemu(context, &mut report),
-            Suite::Nvme => guest::nvme(context, &mut report),
+            Suite::Um => guest::um(context, &mut report, flavour),
+            Suite::Qemu => guest::qemu(context, &mut report, flavour),
+            Suite::Nvme => guest::nvme(context, &mut report, flavour),
             Suite::Off => off::run(context, &mut report),
         };
         // A suite that cannot run is a failure; the others still tell something.

@@ -4,13 +4,12 @@
 use anyhow::{bail, Result};
 use blkcopy::size::human;
 
-use super::{pair, Options};
-use crate::disk::Disk;
-use crate::evidence::Way;
+use super::{filled, pair, Options};
 use crate::measure::{measure, Measured, Setting, Variant};
 use crate::module;
 use crate::ratio::{Ratio, Target};
 use crate::report::Benchmark;
+use crate::way::Way;
 
 const BYTES: u64 = 64 << 20;
 const SMALL: u64 = 4096;
@@ -21,7 +20,7 @@ const TARGET: Target = Target::AtMost(1.6);
 
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     module::load()?;
-    let disk = Disk::filled(2 * BYTES, &[])?;
+    let disk = filled(2 * BYTES, &[])?;
     if disk.copy_max_hw_bytes()? < LARGE {
         bail!(
             "null_blk copies less than {} with one command",

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the kernel adds to the Copy commands of an NVMe device, and what they gain.
 
-use anyhow::{bail, Result};
+use anyhow::{bail, Context, Result};
 use blkcopy::size::human;
+use evidence::disk::Disk;
 
-use super::{copy_file_range, pair, read_and_write, Options};
-use crate::disk::Disk;
-use crate::evidence::Way;
+use super::{copy_file_range, fill, pair, read_and_write, Options};
 use crate::measure::{measure, Setting, Variant};
 use crate::passthrough::{self, Limits};
 use crate::ratio::{Ratio, Target};
 use crate::report::Benchmark;
+use crate::way::Way;
 
 /// What the loop reads before it writes, if it does well.
 const STEP: u64 = 1 << 20;
@@ -26,12 +26,14 @@ const AGAINST_LOOP: Target = Target::AtLeast(3.0);
 
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     let disk = Disk::nvme()?;
-    let bytes = options.size;
-    if bytes % STEP != 0 || disk.size()? / 2 < bytes {
+    let disk = disk
+        .context("no NVMe device has a serial number that begins with `copy`: run `./x bench`")?;
+    let (bytes, size) = (options.size, disk.sysfs()?.size);
+    if bytes % STEP != 0 || size / 2 < bytes {
         bail!(
             "{} has {}, and cannot hold {} twice",
             disk.name,
-            human(disk.size()?),
+            human(size),
             human(bytes)
         );
     }
@@ -44,7 +46,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
             human(disk.copy_max_hw_bytes()?)
         );
     }
-    disk.fill(2 * bytes)?;
+    fill(&disk, 2 * bytes)?;
     let depth = (UNDER_WAY / command).clamp(1, DEPTH);
     let (disk, piece) = (&disk, options.piece);
     let variants = [

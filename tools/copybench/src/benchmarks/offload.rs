@@ -4,18 +4,17 @@
 use anyhow::Result;
 use blkcopy::size::human;
 
-use super::{copy_file_range, pair, read_and_write, Options};
-use crate::disk::Disk;
-use crate::evidence::Way;
+use super::{copy_file_range, filled, pair, read_and_write, Options};
 use crate::measure::{measure, Setting, Variant};
 use crate::ratio::Ratio;
 use crate::report::Benchmark;
+use crate::way::Way;
 
 const BYTES: u64 = 256 << 20;
 const STEP: u64 = 1 << 20;
 
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
-    let disk = Disk::filled(2 * BYTES, &[])?;
+    let disk = filled(2 * BYTES, &[])?;
     let command = disk.copy_max_hw_bytes()?;
     let disk = &disk;
     let copy = move |max: u64| {

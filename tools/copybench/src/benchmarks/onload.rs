@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, Result};
 use blkcopy::size::human;
+use evidence::disk::Disk;
+use evidence::system;
 
-use super::{pair, read_and_write, Options};
-use crate::disk::Disk;
-use crate::evidence::Way;
+use super::{filled, pair, read_and_write, Options};
 use crate::measure::{measure, Setting, Variant};
 use crate::module;
 use crate::ratio::{Ratio, Target};
 use crate::report::Benchmark;
-use crate::system;
+use crate::way::Way;
 
 /// A disk is no larger, because it is in memory; it is copied several times.
 const DISK: u64 = 512 << 20;
@@ -29,10 +29,7 @@ const AGAINST_DD: Target = Target::AtLeast(1.0);
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     let plan = Plan::new(options)?;
     module::load()?;
-    let (src, dst) = (
-        Disk::filled(plan.disk, &LATENCY)?,
-        Disk::filled(plan.disk, &LATENCY)?,
-    );
+    let (src, dst) = (filled(plan.disk, &LATENCY)?, filled(plan.disk, &LATENCY)?);
     let (src, dst, piece) = (&src, &dst, options.piece);
     let variants = [
         Variant {

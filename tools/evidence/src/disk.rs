@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Disks to measure on: null_blk's in memory, made for a benchmark and removed after it, and one of
-//! NVMe, which is there.
+//! Disks to copy on: null_blk's in memory, made for us and removed after it, and one of NVMe, which
+//! is there.
 
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
-use blkcopy::aligned::AlignedBuf;
 use blkcopy::size::human;
+use blkcopy::sysfs::{BlockDevice, DevNo, Offload, Sysfs};
 use rustix::fs::OFlags;
+use serde::Serialize;
 
 use crate::system;
 
 const CONFIGFS: &str = "/sys/kernel/config";
 const NULLB: &str = "/sys/kernel/config/nullb";
+const NVME: &str = "/sys/class/nvme";
 const MIB: u64 = 1 << 20;
 
-/// What everything else in the guest needs beside the disks.
-const SPARE_MEMORY: u64 = 128 * MIB;
-
 /// What executes the copies, and tells of them in the trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Driver {
     NullBlk,
     Nvme,
@@ -38,11 +38,13 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Makes a disk of whole MiB, with further attributes of null_blk.
-    pub fn create(size: u64, attributes: &[(&str, &str)]) -> Result<Self> {
+    /// Makes a disk of whole MiB in memory, with further attributes of null_blk. As much memory as
+    /// `beside` has to be left for everything else.
+    pub fn in_memory(size: u64, attributes: &[(&str, &str)], beside: u64) -> Result<Self> {
         if size == 0 || size % MIB != 0 {
             bail!("a size must be a multiple of 1 MiB, and not 0");
         }
+        enough_memory(size, beside, system::available_memory()?)?;
         system::mounted(CONFIGFS, "configfs")?;
         system::module("null_blk", &["nr_devices=0"], Path::new(NULLB))?;
         let name = free_name()?;
@@ -63,17 +65,12 @@ impl Disk {
         Ok(disk)
     }
 
-    /// The same, with data everywhere: what was never written is not copied, but forgotten.
-    pub fn filled(size: u64, attributes: &[(&str, &str)]) -> Result<Self> {
-        enough_memory(size, system::available_memory()?)?;
-        let disk = Self::create(size, attributes)?;
-        disk.fill(size)?;
-        Ok(disk)
-    }
-
     /// The first NVMe disk that is there to be overwritten: its serial number begins with `copy`.
-    pub fn nvme() -> Result<Self> {
-        let class = Path::new("/sys/class/nvme");
+    pub fn nvme() -> Result<Option<Self>> {
+        if !has_nvme(Path::new("/sys/bus/pci/devices")) {
+            return Ok(None);
+        }
+        let class = Path::new(NVME);
         system::module("nvme", &[], class)?;
         let deadline = Instant::now() + Duration::from_secs(5);
         let name = loop {
@@ -81,80 +78,55 @@ impl Disk {
                 break name;
             }
             if Instant::now() > deadline {
-                bail!(
-                    "no NVMe device has a serial number that begins with `copy`: run `./x bench`"
-                );
+                return Ok(None);
             }
             sleep(Duration::from_millis(50));
         };
         let path = Path::new("/dev").join(&name);
         appears(&path)?;
-        Ok(Self {
+        Ok(Some(Self {
             name,
             path,
             driver: Driver::Nvme,
             config: None,
-        })
+        }))
     }
 
-    /// Writes data to the first bytes, of which there are whole MiB.
-    pub fn fill(&self, size: u64) -> Result<()> {
-        let mut buf = AlignedBuf::new(1 << 20);
-        let file = self.open(true)?;
-        for offset in (0..size).step_by(buf.len()) {
-            buf.fill(u8::try_from(offset / MIB % 255).unwrap_or(0) + 1);
-            file.write_all_at(&buf, offset)
-                .with_context(|| format!("cannot fill {}", self.path.display()))?;
-        }
-        Ok(())
-    }
-
-    /// The size of the whole, in bytes.
-    pub fn size(&self) -> Result<u64> {
-        let file = PathBuf::from(format!("/sys/block/{}/size", self.name));
-        let sectors: u64 = system::get(&file)?.trim().parse()?;
-        sectors.checked_mul(512).context("the disk is too large")
-    }
-
-    /// The size of a logical block, in bytes.
-    pub fn block(&self) -> Result<u64> {
-        let block = system::get(&self.queue("logical_block_size"))?;
-        Ok(block.trim().parse()?)
+    /// What sysfs says of it now.
+    pub fn sysfs(&self) -> Result<BlockDevice> {
+        let meta = fs::metadata(&self.path)
+            .with_context(|| format!("cannot look at {}", self.path.display()))?;
+        Sysfs::default().device(DevNo::from_raw(meta.rdev()))
     }
 
     /// Opens it past the page cache.
     pub fn open(&self, write: bool) -> Result<File> {
-        let direct = i32::try_from(OFlags::DIRECT.bits()).context("O_DIRECT does not fit")?;
-        OpenOptions::new()
-            .read(!write)
-            .write(write)
-            .custom_flags(direct)
-            .open(&self.path)
-            .with_context(|| format!("cannot open {} with O_DIRECT", self.path.display()))
+        open_direct(&self.path, write)
+    }
+
+    /// Bytes read from it since it was made, by its statistics, which are always on.
+    pub fn bytes_read(&self) -> Result<u64> {
+        let path = self.file("stat");
+        let text = system::get(&path)?;
+        read_in(&text)
+            .with_context(|| format!("{} has an unexpected content: {text:?}", path.display()))
     }
 
     /// Sets the limit that an administrator sets.
     pub fn set_copy_max_bytes(&self, bytes: u64) -> Result<()> {
-        system::set(&self.queue("copy_max_bytes"), &bytes.to_string())
+        system::set(&self.file("queue/copy_max_bytes"), &bytes.to_string())
     }
 
     /// The largest limit that can be set.
     pub fn copy_max_hw_bytes(&self) -> Result<u64> {
-        let file = self.queue("copy_max_hw_bytes");
-        if !file.exists() {
-            bail!(
-                "this kernel has no copy offload: there is no {}",
-                file.display()
-            );
-        }
-        match system::get(&file)?.trim().parse() {
-            Ok(0) | Err(_) => bail!("{} does not copy: {} says 0", self.name, file.display()),
-            Ok(bytes) => Ok(bytes),
+        match self.sysfs()?.offload {
+            Offload::Possible { hw_bytes, .. } | Offload::SwitchedOff { hw_bytes } => Ok(hw_bytes),
+            other => bail!("{}", other.explain(&self.name)),
         }
     }
 
-    fn queue(&self, file: &str) -> PathBuf {
-        PathBuf::from(format!("/sys/block/{}/queue/{file}", self.name))
+    fn file(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/sys/block/{}/{name}", self.name))
     }
 }
 
@@ -164,9 +136,43 @@ impl Drop for Disk {
             return;
         };
         if let Err(err) = fs::remove_dir(config) {
-            eprintln!("copybench: {} stays behind: {err}", config.display());
+            eprintln!("{} stays behind: {err}", config.display());
         }
     }
+}
+
+/// Opens a device past the page cache.
+pub fn open_direct(path: &Path, write: bool) -> Result<File> {
+    let direct = i32::try_from(OFlags::DIRECT.bits()).context("O_DIRECT does not fit")?;
+    OpenOptions::new()
+        .read(!write)
+        .write(write)
+        .custom_flags(direct)
+        .open(path)
+        .with_context(|| format!("cannot open {} with O_DIRECT", path.display()))
+}
+
+/// Waits for the node of a device.
+pub fn appears(path: &Path) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !path.exists() {
+        if Instant::now() > deadline {
+            bail!(
+                "{} does not appear; is devtmpfs mounted on /dev?",
+                path.display()
+            );
+        }
+        sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// Whether one of the PCI functions is an NVMe controller.
+fn has_nvme(functions: &Path) -> bool {
+    let class = |dir: PathBuf| system::get(&dir.join("class")).unwrap_or_default();
+    fs::read_dir(functions).is_ok_and(|mut found| {
+        found.any(|entry| entry.is_ok_and(|entry| class(entry.path()).starts_with("0x010802")))
+    })
 }
 
 /// The namespace of a controller in `/sys/class/nvme`, unless it has several paths.
@@ -195,12 +201,19 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// The third number counts sectors read.
+fn read_in(stat: &str) -> Option<u64> {
+    let sectors: u64 = stat.split_whitespace().nth(2)?.parse().ok()?;
+    sectors.checked_mul(512)
+}
+
 /// A guest that runs out of memory kills its init; so ask before.
-fn enough_memory(size: u64, available: u64) -> Result<()> {
-    let needed = size + size / 32 + SPARE_MEMORY;
+fn enough_memory(size: u64, beside: u64, available: u64) -> Result<()> {
+    let needed = size + size / 32 + beside;
     if available < needed {
         bail!(
-            "a disk of {} in memory needs {} free, but there are {}: add --memory to ./x bench",
+            "a disk of {} in memory needs {} free, but there are {}: give the guest more memory \
+             (./x bench has --memory), or use a smaller --size",
             human(size),
             human(needed),
             human(available),
@@ -220,29 +233,43 @@ fn free_name() -> Result<String> {
         .context("all names nullb0 to nullb999 are taken")
 }
 
-fn appears(path: &Path) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while !path.exists() {
-        if Instant::now() > deadline {
-            bail!(
-                "{} does not appear; is devtmpfs mounted on /dev?",
-                path.display()
-            );
-        }
-        sleep(Duration::from_millis(10));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn memory_is_asked_for_first() {
-        assert!(enough_memory(512 * MIB, 1 << 30).is_ok());
-        let err = enough_memory(1 << 30, 1 << 30).unwrap_err();
-        assert!(err.to_string().contains("--memory"), "{err}");
+        assert!(enough_memory(512 * MIB, 128 * MIB, 1 << 30).is_ok());
+        assert!(enough_memory(512 * MIB, 512 * MIB, 1 << 30).is_err());
+        let err = enough_memory(1 << 30, 0, 1 << 30).unwrap_err().to_string();
+        assert!(err.contains("--memory") && err.contains("--size"), "{err}");
+    }
+
+    #[test]
+    fn odd_sizes_are_refused() {
+        for size in [0, 1, MIB + 512] {
+            assert!(Disk::in_memory(size, &[], 0).is_err(), "{size}");
+        }
+    }
+
+    #[test]
+    fn statistics() {
+        assert_eq!(read_in("  10 0  2048 5 1 2 3"), Some(1 << 20));
+        assert_eq!(read_in("10 0"), None);
+    }
+
+    #[test]
+    fn a_controller_is_found_by_its_class() {
+        let dir = tempfile::tempdir().unwrap();
+        let functions = dir.path().join("devices");
+        assert!(!has_nvme(&functions));
+        for (slot, class) in [("00:01.0", "0x060100"), ("00:02.0", "0x010802")] {
+            assert!(!has_nvme(&functions));
+            let function = functions.join(slot);
+            fs::create_dir_all(&function).unwrap();
+            fs::write(function.join("class"), format!("{class}\n")).unwrap();
+        }
+        assert!(has_nvme(&functions));
     }
 
     #[test]
@@ -260,12 +287,5 @@ mod tests {
             }
         }
         assert_eq!(nvme_name(dir.path()).unwrap().as_deref(), Some("nvme1n1"));
-    }
-
-    #[test]
-    fn odd_sizes_are_refused() {
-        for size in [0, 1, MIB + 512] {
-            assert!(Disk::create(size, &[]).is_err(), "{size}");
-        }
     }
 }

@@ -2,10 +2,10 @@
 //! Whether the data went the way that is timed.
 
 use blkcopy::size::human;
+use evidence::activity::Tally;
 use serde::Serialize;
 
 use crate::counters::{CopyStats, Counted};
-use crate::trace::Copies;
 
 /// The way that the data should go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -25,12 +25,7 @@ pub enum Way {
 
 impl Way {
     /// Checks one run of `bytes`. `copies` is what the driver did, if that was traced.
-    pub fn check(
-        self,
-        bytes: u64,
-        copies: Option<Copies>,
-        counted: &Counted,
-    ) -> Result<(), String> {
+    pub fn check(self, bytes: u64, copies: Option<Tally>, counted: &Counted) -> Result<(), String> {
         let read = if self.offloads() { 0 } else { bytes };
         if counted.read != read {
             let (found, wanted) = (human(counted.read), human(read));
@@ -86,19 +81,19 @@ impl Way {
     }
 
     /// What the driver has to execute.
-    fn copies(self, bytes: u64) -> Copies {
+    fn copies(self, bytes: u64) -> Tally {
         match self {
-            Self::Offload { command } | Self::Passthrough { command } => Copies {
+            Self::Offload { command } | Self::Passthrough { command } => Tally {
                 requests: bytes.div_ceil(command.max(1)),
                 bytes,
             },
-            _ => Copies::default(),
+            _ => Tally::default(),
         }
     }
 }
 
 /// What was found, in a few words.
-pub fn words(copies: Copies, counted: &Counted) -> String {
+pub fn words(copies: Tally, counted: &Counted) -> String {
     let mut words = format!("{} copies", copies.requests);
     if let Some(stats) = counted.stats.filter(|stats| stats.onloaded > 0) {
         words = format!("onloaded {}", human(stats.onloaded));
@@ -118,8 +113,8 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn copies(requests: u64, bytes: u64) -> Option<Copies> {
-        Some(Copies { requests, bytes })
+    fn copies(requests: u64, bytes: u64) -> Option<Tally> {
+        Some(Tally { requests, bytes })
     }
 
     fn counted(read: u64, stats: Option<(u64, u64)>) -> Counted {
@@ -199,17 +194,17 @@ mod tests {
 
     #[test]
     fn in_words() {
-        let all = Copies {
+        let all = Tally {
             requests: 256,
             bytes: MIB,
         };
         assert_eq!(words(all, &counted(0, None)), "256 copies, nothing read");
         assert_eq!(
-            words(Copies::default(), &counted(MIB, Some((0, MIB)))),
+            words(Tally::default(), &counted(MIB, Some((0, MIB)))),
             "onloaded 1 MiB by 64 KiB, read 1 MiB"
         );
         assert_eq!(
-            words(Copies::default(), &counted(MIB, None)),
+            words(Tally::default(), &counted(MIB, None)),
             "0 copies, read 1 MiB"
         );
     }

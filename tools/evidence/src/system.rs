@@ -13,10 +13,14 @@ pub fn set(path: &Path, value: &str) -> Result<()> {
     fs::write(path, value).with_context(|| format!("cannot write {value:?} to {}", path.display()))
 }
 
+/// Reads a file of the kernel.
+pub fn get(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
 /// Makes sure that a file system of the kernel is mounted where it belongs.
 pub fn mounted(on: &str, fs_type: &str) -> Result<()> {
-    let mounts =
-        fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
+    let mounts = get(Path::new("/proc/self/mountinfo"))?;
     if mounts
         .lines()
         .any(|line| line.split(' ').nth(4) == Some(on))
@@ -45,10 +49,31 @@ pub fn command(program: &str, args: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Loads a module unless the file that it makes is there.
+pub fn module(name: &str, args: &[&str], makes: &Path) -> Result<()> {
+    if makes.exists() {
+        return Ok(());
+    }
+    command("modprobe", &[&[name], args].concat())
+        .with_context(|| format!("the module {name} is needed"))?;
+    if !makes.exists() {
+        bail!(
+            "the module {name} is loaded, but there is no {}",
+            makes.display()
+        );
+    }
+    Ok(())
+}
+
+/// The kernel's version.
+pub fn kernel() -> String {
+    let uname = rustix::system::uname();
+    uname.release().to_string_lossy().into_owned()
+}
+
 /// Memory that can be had without swapping, in bytes.
 pub fn available_memory() -> Result<u64> {
-    let text = fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
-    available_in(&text).context("/proc/meminfo does not tell MemAvailable")
+    available_in(&get(Path::new("/proc/meminfo"))?).context("/proc/meminfo has no MemAvailable")
 }
 
 fn available_in(meminfo: &str) -> Option<u64> {
@@ -78,5 +103,16 @@ mod tests {
         assert!(format!("{err}").contains("because"), "{err}");
         let err = command("no-such-command", &[]).unwrap_err();
         assert!(format!("{err:#}").contains("no-such-command"));
+    }
+
+    #[test]
+    fn a_module_that_is_not_there_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        module("no_such_module", &[], dir.path()).unwrap();
+        let err = module("no_such_module", &[], &dir.path().join("none")).unwrap_err();
+        assert!(
+            format!("{err:#}").contains("no_such_module is needed"),
+            "{err:#}"
+        );
     }
 }
