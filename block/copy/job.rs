@@ -3,7 +3,7 @@
 //! A copy, from its start to its end.
 //!
 //! The copy is cut into chunks, which are sent to the device one after the other, at most
-//! [`WINDOW`](super::progress::WINDOW) of them at a time. Where the device cannot copy, and only
+//! [`WINDOW`] of them at a time. Where the device cannot copy, and only
 //! there, the data is read and written ([`onload`](super::onload)); what the device failed to copy
 //! is an error. The first error ends the copy: what lies before it goes on, what lies behind it
 //! does not begin.
@@ -16,7 +16,11 @@ use super::{
     onload::BufferList,
     plan::Plan,
     pool::Pool,
-    progress::Run,
+    progress::{
+        window,
+        Run,
+        WINDOW, //
+    },
     request::{
         List,
         Request, //
@@ -41,7 +45,7 @@ use kernel::{
 };
 
 /// When the window is full, it is filled again once this many chunks are left in it.
-const REFILL: usize = super::progress::WINDOW / 2;
+const REFILL: usize = WINDOW / 2;
 
 /// In which ways a copy may be made.
 #[derive(Clone, Copy)]
@@ -150,10 +154,11 @@ impl<'a> Job<'a> {
     /// How many requests the next turn is likely to make.
     pub(crate) fn requests(&self) -> u16 {
         let onload = !self.extent.is_zero() || self.out > 0;
-        if onload || self.request.dst_bdev.limits().max_copy() >= self.left() {
+        let max = self.request.dst_bdev.limits().max_copy();
+        if onload || max >= self.left() {
             1
         } else {
-            super::progress::WINDOW as u16
+            u16::try_from(window(max)).unwrap_or(1)
         }
     }
 
@@ -260,7 +265,7 @@ impl<'a> Job<'a> {
             // SAFETY: Required of the caller.
             return unsafe { self.offload(&limits, room, shared) };
         }
-        if room < super::progress::WINDOW {
+        if room < WINDOW {
             // First of all, what is under way.
             return false;
         }

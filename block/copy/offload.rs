@@ -7,12 +7,16 @@ use super::{
     job::Job,
     memory::Memory,
     plan::Limits,
+    progress::{
+        window,
+        WINDOW, //
+    },
     shared::Shared, //
 };
 use core::pin::Pin;
 
 impl Job<'_> {
-    /// Sends at most `room` chunks. Returns whether it sent any.
+    /// Sends chunks, as far as there is room for them in the window. Returns whether it sent any.
     ///
     /// # Safety
     ///
@@ -23,6 +27,8 @@ impl Job<'_> {
         room: usize,
         shared: Pin<&Shared>,
     ) -> bool {
+        // Of the whole window, so many may be under way.
+        let room = room.saturating_sub(WINDOW - window(limits.max));
         let bdevs = (self.request.src_bdev, self.request.dst_bdev);
         let mut sent = false;
         for _ in 0..room {

@@ -14,6 +14,17 @@ use kernel::block::units::Sectors;
 /// finds room for all of its own.
 pub(crate) const WINDOW: usize = 32;
 
+/// What a copy has under way is no more than this, or one chunk. A copy that is killed waits for all
+/// of it, and so does the last command, which must not take longer than its timeout: 1 GiB are one
+/// second if the device copies 1 GiB/s.
+const MOST: u64 = 1 << (30 - 9);
+
+/// How many chunks may be under way if they can be as long as `max`.
+pub(crate) fn window(max: Sectors) -> usize {
+    let count = MOST.checked_div(max.get()).unwrap_or(u64::MAX);
+    usize::try_from(count).unwrap_or(WINDOW).clamp(1, WINDOW)
+}
+
 /// One chunk in the window. A chunk is no longer than a bio, so 32 bits of sectors will do; there
 /// are many of these on the stack.
 #[derive(Clone, Copy, Debug)]
@@ -280,6 +291,21 @@ mod tests {
         let slot = window.begin(LEN);
         let start = slot.map(|slot| window.end(slot, Outcome::Failed, Sectors::ZERO));
         assert_eq!(start, Some(Sectors::new(8 * (WINDOW as u64 + 1))));
+    }
+
+    #[test]
+    fn long_chunks_are_few() {
+        for (max, count) in [
+            (0, WINDOW),
+            (8, WINDOW),
+            (MOST / 32, WINDOW),
+            (MOST / 31, 31),
+            (MOST / 2, 2),
+            (MOST / 2 + 8, 1),
+            (u64::MAX, 1),
+        ] {
+            assert_eq!(window(Sectors::new(max)), count);
+        }
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //!
 //! The first word is `offload`, `onload` or `auto`, for `blkdev_copy_offload()`,
 //! `blkdev_copy_onload()` or `blkdev_copy()`; with `,async` the copy is made in the background,
-//! with `,pool` it has a reserve of its own. The lists are ranges of sectors, as `start+length`, or
+//! with `,pool` it has a reserve of its own, and with `,readonly` the destination is not opened for
+//! writing, as one that is read-only cannot be. The lists are ranges of sectors, as `start+length`, or
 //! `-` for none. Writing fails only if the line makes no sense; an error of the copy is in what is
 //! read.
 //!
@@ -112,16 +113,17 @@ fn run(line: &str) -> Result<Outcome> {
         Some("auto") => Way::Any,
         _ => return Err(EINVAL),
     };
-    let (mut background, mut pool) = (false, None);
+    let (mut background, mut pool, mut write) = (false, None, true);
     for option in how {
         match option {
             "async" => background = true,
+            "readonly" => write = false,
             "pool" => pool = Some(Arc::new(Pool::new()?, GFP_KERNEL)?),
             _ => return Err(EINVAL),
         }
     }
     let src = open(word()?, false)?;
-    let dst = open(word()?, true)?;
+    let dst = open(word()?, write)?;
     let (from, to) = (ranges(word()?)?, ranges(word()?)?);
     if background {
         return start_and_wait(way, (src, from), (dst, to), pool);

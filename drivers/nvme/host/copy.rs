@@ -11,10 +11,7 @@
 //! (Identify Namespace).
 
 use core::{
-    mem::{
-        offset_of,
-        size_of, //
-    },
+    mem::size_of,
     ptr::NonNull, //
 };
 use kernel::{
@@ -27,76 +24,20 @@ use kernel::{
     prelude::*, //
 };
 
-/// Declares a number that is little-endian in memory, whatever the CPU is.
-macro_rules! little_endian {
-    ($($name:ident: $int:ty;)*) => {$(
-        #[doc = concat!("A [`", stringify!($int), "`] as the device sees it.")]
-        #[derive(Clone, Copy, Default)]
-        #[repr(transparent)]
-        struct $name($int);
+mod wire;
 
-        impl From<$int> for $name {
-            fn from(value: $int) -> Self {
-                Self(value.to_le())
-            }
-        }
-    )*};
-}
+use wire::{
+    CopyCommand,
+    SourceRange, //
+};
 
-little_endian! {
-    Le16: u16;
-    Le32: u32;
-    Le64: u64;
-}
-
-/// A source range of descriptor format 0.
-#[derive(Default)]
-#[repr(C)]
-struct SourceRange {
-    _reserved: [Le64; 1],
-    /// Starting LBA.
-    slba: Le64,
-    /// Number of logical blocks, less one.
-    nlb: Le16,
-    _reserved_18: [Le16; 3],
-    /// Protection information, which namespaces that we copy on do not have.
-    _pi: [Le32; 2],
-}
-
-const _: () = assert!(size_of::<SourceRange>() == 32);
-const _: () = assert!(offset_of!(SourceRange, slba) == 8);
-const _: () = assert!(offset_of!(SourceRange, nlb) == 16);
+const _: () = assert!(size_of::<CopyCommand>() == size_of::<bindings::nvme_command>());
+const _: () = assert!(wire::OPCODE as c_uint == bindings::nvme_opcode_nvme_cmd_copy);
 const _: () = assert!(RANGES * size_of::<SourceRange>() == PAYLOAD);
 
 /// Ranges that a command can have, and their size in bytes.
 const RANGES: usize = 256;
 const PAYLOAD: usize = bindings::NVME_COPY_PAYLOAD_SIZE as usize;
-
-/// The command, a submission queue entry. The transport fills in what is not set here.
-#[derive(Default)]
-#[repr(C)]
-struct CopyCommand {
-    opcode: u8,
-    flags: u8,
-    command_id: u16,
-    nsid: Le32,
-    _cdw2: [Le32; 2],
-    _metadata: Le64,
-    _data: [Le64; 2],
-    /// Starting destination LBA: command dwords 10 and 11.
-    sdlba: Le64,
-    /// Number of ranges, less one: the first byte of command dword 12.
-    nr_range: u8,
-    /// Descriptor format, in the lower half.
-    format: u8,
-    /// Flags of reading and writing: none. Ordinary retries, no FUA, no protection information.
-    _control: Le16,
-    _cdw13: [Le32; 3],
-}
-
-const _: () = assert!(size_of::<CopyCommand>() == size_of::<bindings::nvme_command>());
-const _: () = assert!(offset_of!(CopyCommand, sdlba) == 40);
-const _: () = assert!(offset_of!(CopyCommand, nr_range) == 48);
 
 /// Blocks of `1 << shift` bytes.
 #[derive(Clone, Copy)]
@@ -105,9 +46,11 @@ struct Lba {
 }
 
 impl Lba {
-    /// The number of blocks in so many sectors.
-    fn of(self, sectors: u64) -> u64 {
-        sectors >> self.shift.saturating_sub(bindings::SECTOR_SHIFT)
+    /// The number of blocks in so many sectors; [`None`] if that is no whole number.
+    fn of(self, sectors: u64) -> Option<u64> {
+        let shift = self.shift.checked_sub(bindings::SECTOR_SHIFT)?;
+        let blocks = sectors.checked_shr(shift)?;
+        (blocks.checked_shl(shift)? == sectors).then_some(blocks)
     }
 
     /// So many blocks, in sectors.
@@ -151,7 +94,8 @@ pub unsafe extern "C" fn nvme_copy_limits(
     update.set_copy_segment(lba.sectors(u64::from(mssrl)));
 }
 
-/// Makes the command of a request. Returns whether the block layer gave us what fits in it.
+/// Makes the command of a request. Returns whether what is to be copied fits in it: after the
+/// format of the namespace has changed it may be less than a block.
 ///
 /// # Safety
 ///
@@ -177,16 +121,10 @@ pub unsafe extern "C" fn nvme_fill_copy(
         (Command::from_raw(req), ranges)
     };
     let lba = Lba { shift: lba_shift };
-    let Some(count) = fill(&copy, lba, ranges) else {
+    let Some((count, to)) = fill(&copy, lba, ranges).zip(lba.of(copy.dst().get())) else {
         return false;
     };
-    let command = CopyCommand {
-        opcode: bindings::nvme_opcode_nvme_cmd_copy as u8,
-        nsid: nsid.into(),
-        sdlba: lba.of(copy.dst().get()).into(),
-        nr_range: count,
-        ..Default::default()
-    };
+    let command = CopyCommand::new(nsid, to, count);
     // SAFETY: Required of the caller; the sizes are the same, and every field is a number.
     unsafe { cmd.cast::<CopyCommand>().write(command) };
     true
@@ -197,12 +135,9 @@ fn fill(copy: &Command<'_>, lba: Lba, ranges: &mut [SourceRange]) -> Option<u8> 
     let mut count = 0;
     let mut left = copy.len();
     for (start, len) in copy.sources() {
-        let blocks = lba.of(len.get()).checked_sub(1)?;
-        *ranges.get_mut(count)? = SourceRange {
-            slba: lba.of(start.get()).into(),
-            nlb: u16::try_from(blocks).ok()?.into(),
-            ..Default::default()
-        };
+        let blocks = lba.of(len.get())?.checked_sub(1)?;
+        let range = SourceRange::new(lba.of(start.get())?, u16::try_from(blocks).ok()?);
+        *ranges.get_mut(count)? = range;
         left = left.checked_sub(len)?;
         count += 1;
     }
