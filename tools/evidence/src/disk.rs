@@ -112,6 +112,19 @@ impl Disk {
             .with_context(|| format!("{} has an unexpected content: {text:?}", path.display()))
     }
 
+    /// Discards that it has executed.
+    pub fn discards(&self) -> Result<u64> {
+        let path = self.file("stat");
+        let text = system::get(&path)?;
+        discards_in(&text)
+            .with_context(|| format!("{} has an unexpected content: {text:?}", path.display()))
+    }
+
+    /// Sets how much one discard may be.
+    pub fn set_discard_max_bytes(&self, bytes: u64) -> Result<()> {
+        system::set(&self.file("queue/discard_max_bytes"), &bytes.to_string())
+    }
+
     /// Sets the limit that an administrator sets.
     pub fn set_copy_max_bytes(&self, bytes: u64) -> Result<()> {
         system::set(&self.file("queue/copy_max_bytes"), &bytes.to_string())
@@ -207,6 +220,11 @@ fn read_in(stat: &str) -> Option<u64> {
     sectors.checked_mul(512)
 }
 
+/// The number of discards in a `stat` file.
+fn discards_in(stat: &str) -> Option<u64> {
+    stat.split_whitespace().nth(11)?.parse().ok()
+}
+
 /// A guest that runs out of memory kills its init; so ask before.
 fn enough_memory(size: u64, beside: u64, available: u64) -> Result<()> {
     let needed = size + size / 32 + beside;
@@ -256,6 +274,8 @@ mod tests {
     fn statistics() {
         assert_eq!(read_in("  10 0  2048 5 1 2 3"), Some(1 << 20));
         assert_eq!(read_in("10 0"), None);
+        assert_eq!(discards_in("1 2 3 4 5 6 7 8 9 10 11 12 13"), Some(12));
+        assert_eq!(discards_in("1 2 3"), None);
     }
 
     #[test]

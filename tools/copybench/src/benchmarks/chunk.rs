@@ -4,7 +4,7 @@
 use anyhow::{bail, Result};
 use blkcopy::size::human;
 
-use super::{filled, pair, Options};
+use super::{discard, filled, pair, Options};
 use crate::measure::{measure, Measured, Setting, Variant};
 use crate::module;
 use crate::ratio::{Ratio, Target};
@@ -61,14 +61,30 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         Some(TARGET),
     );
     let each = nanoseconds_each(&variants[0], &variants[1]);
+    drop(disk);
+    say("  discards, for comparison");
+    let discard = discard::nanoseconds_each(BYTES, SMALL, LARGE, options.repeat)?;
+    // What the small commands would take if each of them cost no more than that.
+    let least = discard_ratio(&variants[0], &variants[1], discard);
     Ok(Benchmark {
         name: "chunk",
         title: format!("{} within one disk, offloaded by one call", human(BYTES)),
         bytes: BYTES,
         ratios: vec![ratio],
-        notes: vec![format!("each further command costs {each:.0} ns")],
+        notes: vec![
+            format!("each further command costs {each:.0} ns"),
+            format!(
+                "a discard of what was never written costs {discard:.0} ns: with that per command the \
+                 ratio would be {least:.2}"
+            ),
+        ],
         variants,
     })
+}
+
+fn discard_ratio(small: &Measured, large: &Measured, each: f64) -> f64 {
+    let further = small.copies.requests - large.copies.requests;
+    1.0 + further as f64 * each / 1e9 / large.median_seconds
 }
 
 fn nanoseconds_each(small: &Measured, large: &Measured) -> f64 {

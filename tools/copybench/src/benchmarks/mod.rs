@@ -2,6 +2,7 @@
 //! The benchmarks.
 
 mod chunk;
+mod discard;
 mod nvme;
 mod offload;
 mod onload;
