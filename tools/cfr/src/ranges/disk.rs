@@ -8,9 +8,9 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use anyhow::{bail, Context, Result};
-use nix::fcntl::{posix_fadvise, PosixFadviseAdvice};
 
 use super::place::{self, Place, Range, SECTOR};
+use crate::cache;
 use crate::device::{self, Access, Buffer, How, BUFFER};
 use crate::pattern::{self, Pattern};
 
@@ -119,10 +119,7 @@ impl Disks {
         let Some(cached) = disk.cached.filter(|cached| !keep || *cached != dev) else {
             return Ok(());
         };
-        let file = &self.devices[cached].buffered;
-        file.sync_all().context("cannot sync")?;
-        posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)
-            .context("cannot drop cached pages")?;
+        cache::drop_pages(&self.devices[cached].buffered)?;
         disk.cached = None;
         Ok(())
     }
@@ -235,6 +232,13 @@ impl Disks {
         device::read_exact(file, got, (range.start * SECTOR) as u64)
     }
 
+    /// Whether the device itself has what is wanted.
+    fn is_right(&mut self, dev: usize, piece: Range) -> Result<bool> {
+        self.read(dev, piece, false)?;
+        let bytes = piece.len * SECTOR;
+        Ok(self.buffer.get()[..bytes] == self.want[..bytes])
+    }
+
     fn compare(&mut self, dev: usize, start: usize, len: usize, buffered: bool) -> Result<()> {
         for (at, bytes) in device::pieces((len * SECTOR) as u64, BUFFER) {
             let piece = Range {
@@ -250,10 +254,15 @@ impl Disks {
                 content(*tag, sector);
             }
             let got = &self.buffer.get()[..bytes];
-            pattern::compare((piece.start * SECTOR) as u64, got, want).with_context(|| {
-                let path = self.devices[dev].path.display();
-                format!("{path}, buffered {buffered}")
-            })?;
+            if let Err(err) = pattern::compare((piece.start * SECTOR) as u64, got, want) {
+                let path = self.devices[dev].path.display().to_string();
+                let so = if buffered && self.is_right(dev, piece)? {
+                    " in the page cache only"
+                } else {
+                    ""
+                };
+                return Err(err.context(format!("{path}, buffered {buffered}{so}")));
+            }
         }
         Ok(())
     }
