@@ -100,7 +100,7 @@ pub unsafe extern "C" fn nvme_copy_limits(
 /// # Safety
 ///
 /// `req` is a request of `REQ_OP_COPY_DST` that its driver is about to start; `cmd` is valid for
-/// writes. `payload` is `len` bytes that were initialized, aligned to 64 bits, and the caller's.
+/// writes, and need not be aligned. `payload` is `len` bytes that were initialized, aligned to 64 bits, and the caller's.
 #[export]
 pub unsafe extern "C" fn nvme_fill_copy(
     req: *mut bindings::request,
@@ -125,8 +125,9 @@ pub unsafe extern "C" fn nvme_fill_copy(
         return false;
     };
     let command = CopyCommand::new(nsid, to, count);
-    // SAFETY: Required of the caller; the sizes are the same, and every field is a number.
-    unsafe { cmd.cast::<CopyCommand>().write(command) };
+    // SAFETY: Required of the caller; the sizes are the same, and every field is a number. NVMe over
+    // TCP does not align it: with header digests, each command is 4 bytes behind the last one.
+    unsafe { cmd.cast::<CopyCommand>().write_unaligned(command) };
     true
 }
 
