@@ -100,7 +100,8 @@ pub unsafe extern "C" fn nvme_copy_limits(
 /// # Safety
 ///
 /// `req` is a request of `REQ_OP_COPY_DST` that its driver is about to start; `cmd` is valid for
-/// writes, and need not be aligned. `payload` is `len` bytes that were initialized, aligned to 64 bits, and the caller's.
+/// writes, and need not be aligned. `payload` is `len` bytes that were initialized, aligned to 64
+/// bits, and the caller's.
 #[export]
 pub unsafe extern "C" fn nvme_fill_copy(
     req: *mut bindings::request,
