@@ -14,9 +14,9 @@ use kernel::block::units::Sectors;
 /// finds room for all of its own.
 pub(crate) const WINDOW: usize = 32;
 
-/// What a copy has under way is no more than this, or one chunk. A copy that is killed waits for all
-/// of it, and so does the last command, which must not take longer than its timeout: 1 GiB are one
-/// second if the device copies 1 GiB/s.
+/// What a copy has under way is no more than this, or one chunk. A copy that is killed waits for
+/// all of it, and so does the last command, which must not take longer than its timeout: 1 GiB are
+/// one second if the device copies 1 GiB/s.
 const MOST: u64 = 1 << (30 - 9);
 
 /// How many chunks may be under way if they can be as long as `max`.

@@ -126,8 +126,8 @@ pub unsafe extern "C" fn nvme_fill_copy(
         return false;
     };
     let command = CopyCommand::new(nsid, to, count);
-    // SAFETY: Required of the caller; the sizes are the same, and every field is a number. NVMe over
-    // TCP does not align it: with header digests, each command is 4 bytes behind the last one.
+    // SAFETY: Required of the caller; the sizes are the same, and every field is a number. NVMe
+    // over TCP does not align it: with header digests, commands are at multiples of 4 bytes.
     unsafe { cmd.cast::<CopyCommand>().write_unaligned(command) };
     true
 }
