@@ -310,11 +310,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
             return tools::demo(&context, guest, arguments);
         }
         Command::Test { suites, debug } => {
-            let flavour = if debug {
-                Flavour::Debug
-            } else {
-                Flavour::Normal
-            };
+            let flavour = FlavourArgs { debug, off: false }.flavour();
             return test::run(&context, &suites, flavour);
         }
         Command::Bench(arguments) => return bench::run(&context, arguments),

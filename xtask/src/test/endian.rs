@@ -64,7 +64,7 @@ impl Compiler<'_> {
     fn compile(&self, file: &Path) -> Result<()> {
         let root = self.out.join("root.rs");
         let text = format!(
-            "#![no_std]\n#![allow(dead_code)]\n#[path = {:?}]\nmod wire;\n",
+            "#![no_std]\n#[path = {:?}]\nmod wire;\n",
             file.display().to_string()
         );
         fs::write(&root, text).with_context(|| format!("cannot write {}", root.display()))?;

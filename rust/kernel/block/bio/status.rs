@@ -23,6 +23,7 @@ macro_rules! statuses {
         $(#[$doc])*
         pub const $name: Self = match NonZeroU8::new(bindings::$raw) {
             Some(raw) => Self(raw),
+            // PANIC: A constant: the compiler stops here, the kernel never does.
             None => panic!("a status must not be BLK_STS_OK"),
         };
     )*};
