@@ -13,10 +13,7 @@ use super::{
         Place,
         IGNORED, //
     },
-    protocol::{
-        Park,
-        CARRIER, //
-    },
+    protocol::Arrival,
     range::Range,
     trace,
     verdict::{
@@ -24,7 +21,10 @@ use super::{
         Verdict, //
     }, //
 };
-use core::ptr::NonNull;
+use core::{
+    iter::once,
+    ptr::NonNull, //
+};
 use kernel::{
     block::{
         bio::{
@@ -43,8 +43,8 @@ use kernel::{
 /// A bio of a copy has passed the checks of one level of the stack. Returns the bio that is to be
 /// issued now, or nothing while other parts are still on their way.
 ///
-/// Context: task; does not sleep.
-pub(crate) fn intercept(mut bio: OwnedBio) -> Option<OwnedBio> {
+/// Context: task; does not sleep, unless bios that have waited for this one are issued as well.
+pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
     if bio.bdev().has_submit_bio() {
         // A stacking driver: it passes the bio, or a clone, on to where we look again.
         return Some(bio);
@@ -54,68 +54,150 @@ pub(crate) fn intercept(mut bio: OwnedBio) -> Option<OwnedBio> {
         bio.end(Some(Status::NOTSUPP));
         return None;
     };
-    let dev = bio.bdev().disk_dev();
-    let place = Range::new(bio.start(), bio.len()).map(|range| Place {
-        range,
-        domain: bio
-            .bdev()
-            .copy_domain()
-            .map_or(0, |domain| domain.addr().get()),
-    });
+    // SAFETY: The caller gave us the bio, and with it the context, where this is constant.
+    let commands = unsafe { (*context.as_ptr()).commands };
+    if index < commands {
+        command_arrives(bio, index, context)
+    } else {
+        source_arrives(bio, index, context)
+    }
+}
 
+/// Where a bio came to lie.
+fn place_of(bio: &Bio) -> Option<Place> {
+    let domain = bio.bdev().copy_domain();
+    Range::new(bio.start(), bio.len()).map(|range| Place {
+        range,
+        domain: domain.map_or(0, |domain| domain.addr().get()),
+    })
+}
+
+/// Ends a bio that came too late, or once too often.
+fn refuse(bio: OwnedBio, context: NonNull<Context>) {
+    // SAFETY: The bio is ours.
+    let error = unsafe { state(context) }.lock().error();
+    bio.end(Some(status_of(error.unwrap_or(IGNORED))));
+}
+
+/// A source is parked, until all commands have ended. The last one lets those go that have waited
+/// for it; one of them is returned.
+fn source_arrives(mut bio: OwnedBio, index: usize, context: NonNull<Context>) -> Option<OwnedBio> {
+    let (dev, place) = (bio.bdev().disk_dev(), place_of(&bio));
     if let Some(device) = bio.bdev().path_to() {
-        // SAFETY: The caller gave us the bio.
-        if unsafe { state(context) }.lock().passes(&bio) {
-            return Some(bio);
-        }
         // SAFETY: Who has submitted the bio to the other device keeps that open.
         unsafe { bio.set_device(device) };
     }
+    // SAFETY: The caller gave us the bio, which from here on is ours or the machine's; these fields
+    // are constant, and the part exists.
+    let (mut state, commands, part) = unsafe {
+        let commands = (*context.as_ptr()).commands;
+        (state(context).lock(), commands, part(context, index))
+    };
+    let arrival = state.source(index - commands, bio);
+    if let Arrival::Refused(bio) = arrival {
+        drop(state);
+        refuse(bio, context);
+        return None;
+    }
+    // SAFETY: The lock is held, and the context not yet ready, so nobody reads it.
+    unsafe { *(*part.as_ptr()).place.get() = place };
+    trace::park(dev, place.map(|place| place.range), false);
+    let Arrival::Ready(mut waiting) = arrival else {
+        return None;
+    };
+    // SAFETY: The field is only accessed atomically.
+    unsafe { &(*context.as_ptr()).ready }.store(true, Release);
+    drop(state);
 
-    // SAFETY: The caller gave us the bio, which from here on is ours or the machine's.
-    let mut state = unsafe { state(context) }.lock();
-    match state.park(index, bio) {
-        Park::Pass(bio) => Some(bio),
-        Park::Refused(bio) => {
-            let status = status_of(state.error().unwrap_or(IGNORED));
-            drop(state);
-            bio.end(Some(status));
-            None
-        }
-        Park::Held => {
-            // SAFETY: The lock is held, and the part exists.
-            unsafe { *(*part(context, index).as_ptr()).place.get() = place };
-            trace::park(dev, place.map(|place| place.range), index == CARRIER);
-            None
-        }
-        Park::Dispatch(mut carrier) => {
-            trace::park(dev, place.map(|place| place.range), index == CARRIER);
-            // SAFETY: As above.
-            let paired = unsafe {
-                *(*part(context, index).as_ptr()).place.get() = place;
-                pair(context)
-            };
-            match paired {
-                Ok(first) => {
-                    drop(state);
-                    trace::dispatch(&carrier, first);
-                    carrier.allow_wait();
-                    if carrier.bdev().has_submit_bio() {
-                        // It has left its path, and takes whichever there is now.
-                        carrier.resubmit();
-                        return None;
-                    }
-                    Some(carrier)
-                }
-                Err(verdict) => {
-                    let others = state.refuse(verdict);
-                    drop(state);
-                    // The context lives until the last of them has ended.
-                    others.end(Some(status_of(verdict)));
-                    carrier.end(Some(status_of(verdict)));
-                    None
-                }
+    let mut last = None;
+    while let Some(bio) = waiting.pop() {
+        // While we have one, the context lives.
+        let Some((index, context)) = locate(&bio) else {
+            continue;
+        };
+        if let Some(bio) = start(bio, index, context) {
+            if let Some(before) = Option::replace(&mut last, bio) {
+                before.resubmit();
             }
+        }
+    }
+    last
+}
+
+/// A command goes to the driver, if all sources are there, or waits for them.
+fn command_arrives(mut bio: OwnedBio, index: usize, context: NonNull<Context>) -> Option<OwnedBio> {
+    // SAFETY: The caller gave us the bio, and with it the context. The part exists, and these are
+    // only accessed atomically.
+    let (arrived, ready, place) = unsafe {
+        let part = part(context, index).as_ptr();
+        (
+            &(*part).arrived,
+            &(*context.as_ptr()).ready,
+            (*part).place.get(),
+        )
+    };
+    let id = core::ptr::from_ref::<Bio>(&bio).addr();
+    let (dev, here) = (bio.bdev().disk_dev(), place_of(&bio));
+    match arrived.cmpxchg(0, id, Acquire) {
+        // SAFETY: It was the first to arrive, so this is nobody else's, until it says so below.
+        Ok(_) => unsafe { *place = here },
+        // It was paired there, and is on its way to the driver.
+        // SAFETY: It is the bio that arrived, or has its memory. In either case nobody writes this.
+        Err(before) if before == id && unsafe { *place } == here => return Some(bio),
+        Err(_) => {
+            // Another clone, of a bio that says that it must not be split.
+            refuse(bio, context);
+            return None;
+        }
+    }
+    let range = here.map(|place| place.range);
+    if let Some(device) = bio.bdev().path_to() {
+        // SAFETY: Who has submitted the bio to the other device keeps that open.
+        unsafe { bio.set_device(device) };
+    }
+    if !ready.load(Acquire) {
+        // SAFETY: The bio is ours until the machine has it.
+        let mut state = unsafe { state(context) }.lock();
+        bio = match state.command(bio) {
+            Arrival::Held => {
+                trace::park(dev, range, true);
+                return None;
+            }
+            Arrival::Ready(bio) => bio,
+            Arrival::Refused(bio) => {
+                drop(state);
+                refuse(bio, context);
+                return None;
+            }
+        };
+    }
+    trace::park(dev, range, true);
+    start(bio, index, context)
+}
+
+/// Lets a command go to the driver if it can copy from where its sources came to lie.
+fn start(mut bio: OwnedBio, index: usize, context: NonNull<Context>) -> Option<OwnedBio> {
+    // SAFETY: The bio is ours, and with it the context, which is ready.
+    match unsafe { pair(context, index) } {
+        Ok(first) => {
+            // SAFETY: The part is ours, as the bio is.
+            unsafe { *(*part(context, index).as_ptr()).from.get() = Some(first) };
+            trace::dispatch(&bio, first);
+            bio.allow_wait();
+            if bio.bdev().has_submit_bio() {
+                // It has left its path, and takes whichever there is now.
+                bio.resubmit();
+                return None;
+            }
+            Some(bio)
+        }
+        Err(verdict) => {
+            // The status does not say that.
+            let strayed = verdict == Verdict::Fallback(Reason::Domain);
+            // SAFETY: The part is ours, as the bio is.
+            unsafe { *(*part(context, index).as_ptr()).strayed.get() = strayed };
+            bio.end(Some(status_of(verdict)));
+            None
         }
     }
 }
@@ -141,29 +223,27 @@ pub(crate) fn split(bio: &Bio, len: Sectors) {
     drop(state);
 }
 
-/// Whether one command can copy from where the sources came to lie to where the destination did. If
-/// so, what it reads does not change any more, and the first source is returned.
+/// Whether a command can copy from where its sources came to lie to where it did itself. If so, the
+/// first of these sources is returned.
 ///
-/// Looks at one chunk. What two mappings of one disk that overlap by more than a chunk do to each
+/// Looks at one command. What two mappings of one disk that overlap by more than that do to each
 /// other is not seen here.
 ///
 /// # Safety
 ///
-/// The lock of the context is held.
-unsafe fn pair(context: NonNull<Context>) -> Result<Range, Verdict<Status>> {
-    // SAFETY: The lock is held, and these fields are constant; the context has so many parts.
-    let (parts, len, place) = unsafe {
-        let raw = context.as_ptr();
-        let place = move |index| *(*part(context, index).as_ptr()).place.get();
-        ((*raw).memory.parts(), (*raw).dst.len(), place)
+/// The context is ready, and the command's bio is the caller's.
+unsafe fn pair(context: NonNull<Context>, index: usize) -> Result<Range, Verdict<Status>> {
+    // SAFETY: The part exists. Its place is that of a bio of the caller's, the length is constant.
+    let (to, len) = unsafe {
+        let part = part(context, index).as_ptr();
+        ((*(*part).place.get()).ok_or(IGNORED)?, (*part).len)
     };
-    let to = place(CARRIER).ok_or(IGNORED)?;
     if to.domain == 0 {
         return Err(Verdict::Fallback(Reason::Domain));
     }
-    let mut sum = Sectors::ZERO;
-    for index in CARRIER + 1..parts {
-        let from = place(index).ok_or(IGNORED)?;
+    let (mut first, mut sum) = (None, Sectors::ZERO);
+    // SAFETY: Required of the caller.
+    for from in unsafe { sources_of(context, index) } {
         // The queues may be different ones: paths to one device.
         if from.domain != to.domain {
             return Err(Verdict::Fallback(Reason::Domain));
@@ -172,34 +252,75 @@ unsafe fn pair(context: NonNull<Context>) -> Result<Range, Verdict<Status>> {
             // Two mappings that only meet at the bottom.
             return Err(Verdict::Failed(Status::INVAL));
         }
+        first = first.or(Some(from.range));
         sum = sum.checked_add(from.range.len()).ok_or(IGNORED)?;
     }
     if sum != len || to.range.len() != len {
         // Somebody cut one of them.
         return Err(IGNORED);
     }
-    let first = place(CARRIER + 1).ok_or(IGNORED)?;
-    // SAFETY: The field is only accessed atomically.
-    unsafe { &(*context.as_ptr()).dispatched }.store(true, Release);
-    Ok(first.range)
+    first.ok_or(IGNORED)
 }
 
-/// The sources of a command that was dispatched, on the whole disk, in their order. [`None`] if
+/// Where the sources of a command lie: the part of the batch's sources that it copies.
+///
+/// # Safety
+///
+/// The context is ready, and has such a command, of which the caller has the bio for `'a`.
+unsafe fn sources_of<'a>(
+    context: NonNull<Context>,
+    index: usize,
+) -> impl Iterator<Item = Place> + 'a {
+    // SAFETY: Required of the caller. These fields are constant.
+    let (commands, parts, start, len) = unsafe {
+        let raw = context.as_ptr();
+        let part = part(context, index).as_ptr();
+        (
+            (*raw).commands,
+            (*raw).memory.parts(),
+            (*part).offset,
+            (*part).len,
+        )
+    };
+    let end = start.checked_add(len).unwrap_or(start);
+    (commands..parts).filter_map(move |source| {
+        // SAFETY: The context has so many parts. It is ready, so their places are constant.
+        let (place, offset) = unsafe {
+            let part = part(context, source).as_ptr();
+            ((*(*part).place.get())?, (*part).offset)
+        };
+        let skip = start.checked_sub(offset).unwrap_or_default();
+        let from = offset.checked_add(skip)?;
+        let range = place.range.part(skip, end.checked_sub(from)?)?;
+        Some(Place { range, ..place })
+    })
+}
+
+/// The sources of a command that was paired, on the whole disk, in their order. [`None`] if
 /// `carrier` is no such command.
 fn sources(carrier: &Bio) -> Option<impl Iterator<Item = Range> + '_> {
-    let (_, context) = locate(carrier)?;
+    let (index, context) = locate(carrier)?;
     // SAFETY: The owner of the bio has it for as long as the reference lives, and the context with
-    // it. The fields are constant, or accessed atomically.
-    let (dispatched, parts) = unsafe {
+    // it. These fields are constant once the command was paired, which the owner has done, or
+    // passed on.
+    let (first, commands, parts) = unsafe {
         let raw = context.as_ptr();
-        ((*raw).dispatched.load(Acquire), (*raw).memory.parts())
+        let part = part(context, index).as_ptr();
+        (
+            (*(*part).from.get())?,
+            (*raw).commands,
+            (*raw).memory.parts(),
+        )
     };
-    // SAFETY: The context has so many parts. It was dispatched, so their places are constant.
-    let place = move |index| unsafe { *(*part(context, index).as_ptr()).place.get() };
-    let sources = (CARRIER + 1..parts)
-        .filter_map(place)
-        .map(|place| place.range);
-    dispatched.then_some(sources)
+    // Where there are several, there is one command, and they are its own.
+    let others = (commands + 1..parts).filter_map(move |source| {
+        // SAFETY: The context has so many parts. It was ready, so their places are constant.
+        unsafe { *(*part(context, source).as_ptr()).place.get() }
+    });
+    Some(Iterator::chain(
+        once(first),
+        others.map(|place| place.range),
+    ))
 }
 
 /// The number of ranges that a command reads, none longer than the device's limit for one.

@@ -1,22 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The copy context: one chunk with its bios, in one allocation.
+//! The copy context: one batch of commands with its bios, in one allocation.
+//!
+//! # What is in a batch
+//!
+//! One command, with the ranges that it reads; or several commands that follow each other, and one
+//! source for all of them. So a small command costs one bio, like any other request, and not two.
 //!
 //! # Who owns what
 //!
-//! - The context is allocated by [`Memory::for_chunk`] and freed by whoever [`protocol::Chunk`]
-//!   names the last user. All others leave by dropping the lock, their last access to the context;
-//!   the submitter's is to submit the last bio.
+//! - The context is allocated by [`Memory::for_batch`] and freed by whoever [`protocol::Batch`]
+//!   names the last user. Others leave it by dropping the lock, or by [`Context::left`]; the
+//!   submitter's last access is to submit the last bio.
 //! - The bios inside belong to whom they were submitted to, until [`part_end_io`] is called for
 //!   them. A stacking driver submits clones of them; a clone points to the same [`Part`], which is
 //!   how the context is found at the bottom of the stack.
-//! - A bio that arrives there is owned by the [`protocol::Chunk`] until that gives it out.
+//! - A bio that arrives there is owned by the [`protocol::Batch`] until that gives it out.
 //!
 //! # Locking
 //!
 //! One spinlock, which is taken in any context, hard interrupts included, because that is where
 //! devices end bios. Bios are ended and submitted after it was dropped: ending one calls
-//! [`part_end_io`], which takes it.
+//! [`part_end_io`], which may take it.
+//!
+//! A command does without it, once [`Context::ready`] is set: that is stored after the places of
+//! all sources (release), and they do not change any more. What only the owner of a bio writes into
+//! its [`Part`] is published by whatever hands the bio on; the verdicts, which the last user reads,
+//! by the count of [`Context::left`], and then the lock, or by the lock.
 //!
 //! # Why nothing is submitted twice, and nothing hangs
 //!
@@ -25,19 +35,19 @@
 //! All bios are in memory before the first one is submitted, so a parked bio never waits for an
 //! allocation; and while they travel they carry `REQ_NOWAIT`, so that a stacking driver that would
 //! make one of them wait fails it instead, and the others are ended. What is parked therefore waits
-//! for the progress of its siblings alone.
+//! for the progress of its siblings alone, and a command that has gone to the driver for nobody.
 
 use super::{
     memory::Memory,
+    offload::MAX_COMMANDS,
     plan::{
-        Chunk,
+        Batch,
         Plan,
         Ranges, //
     },
     protocol::{
         self,
-        Sole,
-        CARRIER, //
+        Sole, //
     },
     range::Range,
     shared::Shared,
@@ -49,7 +59,6 @@ use super::{
 };
 use core::{
     cell::UnsafeCell,
-    iter::once,
     ptr::{
         addr_of_mut,
         drop_in_place,
@@ -76,25 +85,20 @@ use kernel::{
     new_spinlock_irq,
     prelude::*,
     sync::{
-        atomic::Atomic,
+        atomic::{
+            Atomic,
+            Full,
+            Relaxed, //
+        },
         SpinLockIrq, //
     }, //
 };
 
-pub(super) type State = protocol::Chunk<OwnedBio, BioList, Verdict<Status>>;
+pub(super) type State = protocol::Batch<BioList, Verdict<Status>>;
 
 impl protocol::BioList<OwnedBio> for BioList {
     fn push(&mut self, bio: OwnedBio) {
         BioList::push(self, bio);
-    }
-}
-
-impl protocol::Handle for OwnedBio {
-    /// Where it is in memory.
-    type Id = usize;
-
-    fn id(&self) -> usize {
-        core::ptr::from_ref::<Bio>(self).addr()
     }
 }
 
@@ -110,7 +114,7 @@ fn verdict_of(status: Status) -> Verdict<Status> {
     }
 }
 
-/// The status that the other parts of a chunk end with.
+/// The status that a part ends with because of another one.
 pub(super) fn status_of(verdict: Verdict<Status>) -> Status {
     match verdict {
         Verdict::Fallback(Reason::Busy) => Status::AGAIN,
@@ -120,7 +124,7 @@ pub(super) fn status_of(verdict: Verdict<Status>) -> Status {
 }
 
 /// Where a bio came to lie at the bottom of the stack.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub(super) struct Place {
     pub(super) range: Range,
     /// Null where nothing can be copied.
@@ -131,33 +135,45 @@ pub(super) struct Place {
 #[repr(C)]
 pub(crate) struct Part {
     bio: Bio,
-    index: usize,
     context: NonNull<Context>,
-    /// Where it begins, counted from the start of the chunk.
+    index: usize,
+    /// Where it begins, counted from the start of the batch: what it reads, or what it writes.
     pub(super) offset: Sectors,
-    /// Written when the bio is parked, under the lock of the context; constant once the chunk was
-    /// dispatched.
+    pub(super) len: Sectors,
+    /// Where it came to lie. A source's is written under the lock before the context is ready, a
+    /// command's by its owner before it looks whether it is; constant after that.
     pub(super) place: UnsafeCell<Option<Place>>,
+    /// Of a command: the first source, once it was paired. Written by the owner of its bio before it
+    /// goes to the driver; constant after that.
+    pub(super) from: UnsafeCell<Option<Range>>,
+    /// Of a command: the bio that has arrived, by its address; zero before. It may be a clone, and
+    /// another clone of the same bio is one too many.
+    pub(super) arrived: Atomic<usize>,
+    /// Of a command: whether no device has both its places. Written by the owner of its bio, and
+    /// read when that has ended.
+    pub(super) strayed: UnsafeCell<bool>,
 }
 
-/// One chunk. Its [`Part`]s follow it in memory: the destination, which carries the command, then
-/// the sources.
+/// One batch. Its [`Part`]s follow it in memory: the commands, then the sources.
 #[repr(C)]
 pub(crate) struct Context {
     state: SpinLockIrq<State>,
     pub(super) memory: Memory,
-    /// Set once the command is on its way to the driver.
-    pub(super) dispatched: Atomic<bool>,
-    /// So much of the chunk is mapped to one place at most; zero: as far as is known, all of it.
+    /// Set once all sources are there.
+    pub(super) ready: Atomic<bool>,
+    /// Commands that have not ended.
+    left: Atomic<usize>,
+    pub(super) commands: usize,
+    /// So much of the batch is mapped to one place at most; zero: as far as is known, all of it.
     /// Under the lock.
     pub(super) split: UnsafeCell<Sectors>,
-    /// What the copy calls this chunk.
+    /// What the copy calls the first command; the others follow.
     slot: usize,
-    /// What is written, as the caller sees the device. The device that the bio has in the end may
-    /// be another one.
-    pub(super) dst: Range,
+    /// What is written, as the caller sees the device. The device that a bio has in the end may be
+    /// another one.
+    dst: Range,
     dst_dev: Dev,
-    /// Outlives the context: the copy waits for its chunks.
+    /// Outlives the context: the copy waits for its batches.
     shared: NonNull<Shared>,
     parts: [Part; 0],
 }
@@ -206,82 +222,109 @@ pub(super) fn locate(bio: &Bio) -> Option<(usize, NonNull<Context>)> {
     Some(unsafe { ((*part).index, (*part).context) })
 }
 
-/// Sends one chunk on its way. `shared` hears of its end exactly once, perhaps before this returns.
+/// Sends one batch on its way. `shared` hears of the end of its commands exactly once, perhaps before
+/// this returns.
 ///
 /// Context: task; may sleep.
 ///
 /// # Safety
 ///
-/// - `memory` is for the parts of `chunk`, which has one destination.
+/// - `memory` is for `batch`, which is of this plan and has one destination.
 /// - Both devices stay open, and `shared` stays where it is, until it has heard of the end.
-/// - The chunk is no longer than the limits of the devices.
+/// - No command is longer than the limits of the devices allow.
 pub(crate) unsafe fn submit<L: Ranges + Copy>(
     (src_bdev, dst_bdev): (&BlockDevice, &BlockDevice),
     plan: &Plan<L>,
-    chunk: &Chunk,
+    batch: &Batch,
     memory: Memory,
     shared: Pin<&Shared>,
     slot: usize,
 ) {
-    let (Some(src), Some(dst)) = (plan.sources(chunk).next(), plan.destinations(chunk).next())
-    else {
-        // Not so: a chunk is not empty.
-        return shared.chunk_over(slot, Some(IGNORED));
+    let whole = batch.whole();
+    let (Some(src), Some(dst)) = (
+        plan.sources(&whole).next(),
+        plan.destinations(&whole).next(),
+    ) else {
+        // Not so: a batch is not empty.
+        return shared.chunks_over(slot, &[Some(IGNORED)]);
     };
-    trace::submit(src_bdev, src, dst_bdev, dst);
-
     let context = memory.start().cast::<Context>();
     let raw = context.as_ptr();
-    let parts = memory.parts();
+    let (commands, parts) = (batch.chunks(), memory.parts());
     // SAFETY: This is memory for a context that nobody else has. All fields are written before
     // anything refers to them, and the memory does not move.
     unsafe {
         addr_of_mut!((*raw).memory).write(memory);
-        addr_of_mut!((*raw).dispatched).write(Atomic::new(false));
+        addr_of_mut!((*raw).ready).write(Atomic::new(false));
+        addr_of_mut!((*raw).left).write(Atomic::new(commands));
+        addr_of_mut!((*raw).commands).write(commands);
         addr_of_mut!((*raw).split).write(UnsafeCell::new(Sectors::ZERO));
         addr_of_mut!((*raw).slot).write(slot);
         addr_of_mut!((*raw).dst).write(dst);
         addr_of_mut!((*raw).dst_dev).write(dst_bdev.dev());
         addr_of_mut!((*raw).shared).write(NonNull::from(shared.get_ref()));
-        let lock = new_spinlock_irq!(State::new(parts), "blk_copy_context");
+        let lock = new_spinlock_irq!(State::new(parts - commands), "blk_copy_context");
         pin_init::raw_init(addr_of_mut!((*raw).state), lock);
     }
-    let sources = plan
-        .sources(chunk)
-        .map(|range| (CopyOp::Src, src_bdev, range));
-    let all = Iterator::chain(once((CopyOp::Dst, dst_bdev, dst)), sources);
+    let mut index = 0;
     let mut offset = Sectors::ZERO;
-    for (index, (op, bdev, range)) in all.enumerate() {
-        // SAFETY: There is memory for so many parts, and none of them moves. The caller keeps the
-        // device open until the end and has checked the length; `part_end_io` expects a `Part`.
-        unsafe {
-            let slot = part(context, index).as_ptr();
-            addr_of_mut!((*slot).index).write(index);
-            addr_of_mut!((*slot).context).write(context);
-            addr_of_mut!((*slot).offset).write(offset);
-            addr_of_mut!((*slot).place).write(UnsafeCell::new(None));
-            Bio::init_copy(
-                NonNull::new_unchecked(addr_of_mut!((*slot).bio)),
-                bdev,
-                op,
-                (range.start(), range.len()),
-                NonNull::new_unchecked(slot).cast(),
-                part_end_io,
-            );
-        }
-        if op == CopyOp::Src {
-            offset = offset.checked_add(range.len()).unwrap_or(offset);
-        }
+    for (from, to) in Iterator::zip(src.cut(batch.each()), dst.cut(batch.each())) {
+        trace::submit(src_bdev, from, dst_bdev, to);
+        // SAFETY: There is memory for so many parts. The rest is required of the caller.
+        unsafe { init_part(context, index, offset, (CopyOp::Dst, dst_bdev, to)) };
+        index += 1;
+        offset = offset.checked_add(to.len()).unwrap_or(offset);
     }
-    // The sources, then the destination. All of them, also if one has failed already: the others
-    // find that out when they arrive.
-    for index in Iterator::chain(CARRIER + 1..parts, once(CARRIER)) {
+    offset = Sectors::ZERO;
+    for from in plan.sources(&whole) {
+        // SAFETY: As above.
+        unsafe { init_part(context, index, offset, (CopyOp::Src, src_bdev, from)) };
+        index += 1;
+        offset = offset.checked_add(from.len()).unwrap_or(offset);
+    }
+    // The sources, then the commands. All of them, also if one has failed already: the others find
+    // that out when they arrive.
+    for index in Iterator::chain(commands..parts, 0..commands) {
         // SAFETY: The bio was initialized above and is submitted once. The context stays until the
         // last of them was submitted and has ended.
         unsafe {
             let slot = part(context, index).as_ptr();
             bio::submit(NonNull::new_unchecked(addr_of_mut!((*slot).bio)));
         }
+    }
+}
+
+/// Prepares a part.
+///
+/// # Safety
+///
+/// The context has memory for a part of that index, which nobody knows yet, and which does not
+/// move. The device stays open until the bio has ended, which is no longer than its limits allow.
+unsafe fn init_part(
+    context: NonNull<Context>,
+    index: usize,
+    offset: Sectors,
+    (op, bdev, range): (CopyOp, &BlockDevice, Range),
+) {
+    // SAFETY: Required of the caller; `part_end_io` expects a `Part`.
+    unsafe {
+        let slot = part(context, index).as_ptr();
+        addr_of_mut!((*slot).index).write(index);
+        addr_of_mut!((*slot).context).write(context);
+        addr_of_mut!((*slot).offset).write(offset);
+        addr_of_mut!((*slot).len).write(range.len());
+        addr_of_mut!((*slot).place).write(UnsafeCell::new(None));
+        addr_of_mut!((*slot).from).write(UnsafeCell::new(None));
+        addr_of_mut!((*slot).arrived).write(Atomic::new(0));
+        addr_of_mut!((*slot).strayed).write(UnsafeCell::new(false));
+        let bio = NonNull::new_unchecked(addr_of_mut!((*slot).bio));
+        let half = NonNull::new_unchecked(slot).cast();
+        if op == CopyOp::Dst && index > 0 {
+            let first = &(*part(context, 0).as_ptr()).bio;
+            return Bio::init_copy_like(bio, first, range.start(), half);
+        }
+        let place = (range.start(), range.len());
+        Bio::init_copy(bio, bdev, op, place, half, part_end_io);
     }
 }
 
@@ -296,55 +339,99 @@ unsafe extern "C" fn part_end_io(bio: *mut RawBio) {
     let Some((index, context)) = locate(bio) else {
         return;
     };
-    let error = bio.status().map(verdict_of);
-
     // SAFETY: The end of this bio has not been told yet, so the context lives.
-    let mut state = unsafe { state(context) }.lock();
-    let (parked, last) = state.ended(index, error, IGNORED);
-    let verdict = state.error();
-    drop(state);
-
-    if let Some(sole) = last {
-        // SAFETY: It is this context's, and so is the verdict.
-        unsafe { finish(context, verdict, sole) };
+    let commands = unsafe { (*context.as_ptr()).commands };
+    let (ended, why) = if index < commands {
+        // SAFETY: As above. To count down is the last access, but for the last one.
+        if unsafe { &(*context.as_ptr()).left }.fetch_sub(1, Full) != 1 {
+            return;
+        }
+        // SAFETY: The commands together have not been told to have ended yet, and this one has.
+        unsafe {
+            let verdict = verdict(context, index);
+            (state(context).lock().commands_ended(verdict), verdict)
+        }
+    } else {
+        let error = bio.status().map(verdict_of);
+        // SAFETY: The end of this bio has not been told yet.
+        let mut state = unsafe { state(context) }.lock();
+        let ended = state.source_ended(error, IGNORED);
+        (ended, state.error())
+    };
+    if let Some(sole) = ended.last {
+        // SAFETY: It is this context's.
+        unsafe { finish(context, sole) };
     } else {
         // The context lives until the last of them has ended too, but perhaps no longer.
-        parked.end(verdict.map(status_of));
+        ended.waiting.end(why.map(status_of));
+        ended.sources.end(why.map(status_of));
     }
 }
 
-/// Frees the context and delivers its verdict.
+/// What came of a command by itself.
+///
+/// # Safety
+///
+/// The context lives, and the bio of the command has ended.
+unsafe fn verdict(context: NonNull<Context>, index: usize) -> Option<Verdict<Status>> {
+    // SAFETY: Required of the caller. Nobody writes these any more.
+    let (status, strayed, arrived) = unsafe {
+        let part = part(context, index).as_ptr();
+        (
+            (*part).bio.status(),
+            *(*part).strayed.get(),
+            &(*part).arrived,
+        )
+    };
+    match status {
+        Some(_) if strayed => Some(Verdict::Fallback(Reason::Domain)),
+        Some(status) => Some(verdict_of(status)),
+        // Somebody who knows nothing of copies has ended it without doing anything.
+        None if arrived.load(Relaxed) == 0 => Some(IGNORED),
+        None => None,
+    }
+}
+
+/// Frees the context and delivers its verdicts.
 ///
 /// Context: any. Does not sleep.
 ///
 /// # Safety
 ///
-/// The [`State`] of this context has made `sole`, and has come to this verdict.
-unsafe fn finish(context: NonNull<Context>, verdict: Option<Verdict<Status>>, _sole: Sole) {
+/// The [`State`] of this context has made `sole`.
+unsafe fn finish(context: NonNull<Context>, _sole: Sole) {
     let raw = context.as_ptr();
+    let mut verdicts = [None; MAX_COMMANDS];
     // SAFETY: Nobody else uses the context: all bios were submitted and have ended, and everybody's
-    // last access was to drop the lock, which this task has had after them.
-    let (verdict, slot, shared, memory) = unsafe {
-        let verdict = match (verdict, *(*raw).split.get()) {
-            (Some(Verdict::Fallback(Reason::NotSupported)), split) if !split.is_zero() => {
-                Some(Verdict::Fallback(Reason::Split(split)))
-            }
-            (verdict, _) => verdict,
-        };
-        trace::chunk_done((*raw).dst_dev, (*raw).dst, verdict);
+    // last access was to drop the lock, which this task has had after them, or to count down, which
+    // came before somebody had it.
+    let (commands, slot, shared, memory) = unsafe {
+        let commands = (*raw).commands;
+        let split = *(*raw).split.get();
+        let error = state(context).lock().source_error();
+        let places = (*raw).dst.cut(part(context, 0).as_ref().len);
+        for (index, (to, dst)) in Iterator::zip(verdicts.iter_mut(), places).enumerate() {
+            *to = match error.or(verdict(context, index)) {
+                Some(Verdict::Fallback(Reason::NotSupported)) if !split.is_zero() => {
+                    Some(Verdict::Fallback(Reason::Split(split)))
+                }
+                verdict => verdict,
+            };
+            trace::chunk_done((*raw).dst_dev, dst, *to);
+        }
         for index in 0..(*raw).memory.parts() {
             let slot = part(context, index).as_ptr();
             Bio::uninit(NonNull::new_unchecked(addr_of_mut!((*slot).bio)));
         }
         drop_in_place(addr_of_mut!((*raw).state));
         (
-            verdict,
+            commands,
             (*raw).slot,
             (*raw).shared,
             addr_of_mut!((*raw).memory).read(),
         )
     };
     drop(memory);
-    // SAFETY: The copy waits for this chunk, so it is still there.
-    unsafe { shared.as_ref() }.chunk_over(slot, verdict);
+    // SAFETY: The copy waits for this batch, so it is still there.
+    unsafe { shared.as_ref() }.chunks_over(slot, verdicts.get(..commands).unwrap_or(&verdicts));
 }

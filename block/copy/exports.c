@@ -9,6 +9,7 @@
 #include <linux/seq_file.h>
 
 #include "../blk.h"
+#include "../blk-cgroup.h"
 
 #define CREATE_TRACE_POINTS
 #define CREATE_RUST_TRACE_POINTS
@@ -35,10 +36,20 @@ EXPORT_RUST_GPL(blk_copy_split);
 EXPORT_RUST_GPL(blk_copy_nr_src);
 EXPORT_RUST_GPL(blk_copy_src);
 
-/* Past the checks, the accounting and the throttling, which it has behind it. */
+/* What it has a reference to is the cgroup alone: it was not submitted yet. */
+void blk_copy_init_like(struct bio *bio, struct bio *like)
+{
+	*bio = *like;
+#ifdef CONFIG_BLK_CGROUP
+	if (bio->bi_blkg)
+		blkg_get(bio->bi_blkg);
+#endif
+}
+
+/* It has the checks, the accounting and the throttling behind it. */
 void blk_copy_resubmit(struct bio *bio)
 {
-	submit_bio_noacct_nocheck(bio, false);
+	submit_bio_checked(bio, false);
 }
 
 DEFINE_SHOW_ATTRIBUTE(blk_copy_stats);

@@ -44,8 +44,9 @@ use kernel::{
     prelude::*, //
 };
 
-/// When the window is full, it is filled again once this many chunks are left in it.
-const REFILL: usize = WINDOW / 2;
+/// When the window is full, it is filled again once this many chunks are left in it. One turn sends
+/// so many at most: the block layer makes requests for so many at once where it can.
+pub(super) const REFILL: usize = WINDOW / 2;
 
 /// In which ways a copy may be made.
 #[derive(Clone, Copy)]
@@ -97,8 +98,20 @@ pub(crate) enum Turn {
     /// When something in flight has ended: when a buffer comes back, or when at most so many chunks
     /// are left.
     Wait(usize),
+    /// At once, with a new plug.
+    Again,
     /// When there is memory.
     Starved,
+}
+
+/// What became of what comes next.
+enum Sent {
+    /// There is no room for it now.
+    Nothing,
+    /// Chunks of it went to the block layer, which holds them back until the turn ends.
+    Chunks,
+    /// The device does not copy it.
+    Otherwise,
 }
 
 /// A copy that is under way.
@@ -155,17 +168,27 @@ impl<'a> Job<'a> {
     pub(crate) fn requests(&self) -> u16 {
         let onload = !self.extent.is_zero() || self.out > 0;
         let max = self.request.dst_bdev.limits().max_copy();
-        if onload || max >= self.left() {
-            1
-        } else {
-            u16::try_from(window(max)).unwrap_or(1)
+        if onload || max.is_zero() {
+            return 1;
         }
+        let chunks = self.left().get().div_ceil(max.get());
+        let turn = window(max).min(REFILL) as u64;
+        u16::try_from(chunks.min(turn)).unwrap_or(1)
     }
 
     /// What is left to be sent.
     pub(super) fn left(&self) -> Sectors {
         let total = self.request.total;
         total.checked_sub(self.ahead.offset()).unwrap_or_default()
+    }
+
+    /// When it can go on if nothing happens: when so many chunks are left in the window.
+    fn low(&self) -> usize {
+        if self.left().is_zero() {
+            0
+        } else {
+            REFILL
+        }
     }
 
     /// Does what can be done now, without waiting for anything in flight.
@@ -198,15 +221,20 @@ impl<'a> Job<'a> {
                 acted |= !stopped && unsafe { self.read_ahead(shared) };
             } else if !stopped && gap.is_none() && run.is_none() && !self.left().is_zero() {
                 // SAFETY: Required of the caller.
-                acted |= unsafe { self.send(room, shared) };
+                match unsafe { self.send(room, shared) } {
+                    Sent::Chunks if room > REFILL => return Turn::Again,
+                    Sent::Chunks => return Turn::Wait(self.low()),
+                    Sent::Nothing => {}
+                    Sent::Otherwise => acted = true,
+                }
             }
             if acted {
                 sched::cond_resched();
                 continue;
             }
             if in_flight > 0 || self.out > 0 {
-                let more = !stopped && gap.is_none() && !self.left().is_zero();
-                return Turn::Wait(if more { REFILL } else { 0 });
+                let more = !stopped && gap.is_none();
+                return Turn::Wait(if more { self.low() } else { 0 });
             }
             if !self.extent.is_zero() && !stopped {
                 return Turn::Starved;
@@ -254,20 +282,21 @@ impl<'a> Job<'a> {
         trace::onload(&self.request, &self.behind, len);
     }
 
-    /// Sends chunks, as far as there is room for them. Returns whether that changed anything.
+    /// Sends chunks, as far as there is room for them.
     ///
     /// # Safety
     ///
     /// As for [`Job::turn`].
-    unsafe fn send(&mut self, room: usize, shared: Pin<&Shared>) -> bool {
+    unsafe fn send(&mut self, room: usize, shared: Pin<&Shared>) -> Sent {
         let limits = self.request.command_limits();
         if self.ways.offload && !limits.is_none() {
             // SAFETY: Required of the caller.
-            return unsafe { self.offload(&limits, room, shared) };
+            let sent = unsafe { self.offload(&limits, room, shared) };
+            return if sent { Sent::Chunks } else { Sent::Nothing };
         }
         if room < WINDOW {
             // First of all, what is under way.
-            return false;
+            return Sent::Nothing;
         }
         let left = self.left();
         if self.ways.offload {
@@ -280,7 +309,7 @@ impl<'a> Job<'a> {
         } else {
             shared.note(self.ahead.offset(), Stop::Unsupported);
         }
-        true
+        Sent::Otherwise
     }
 
     /// How it ended. Gives back what it has.
@@ -321,6 +350,7 @@ pub(crate) fn run(request: Request<'_>, ways: Ways, pool: &Pool) -> End {
         // is pinned until the job is over.
         match plugged(job.requests(), || unsafe { job.turn(shared) }) {
             Turn::Over => return job.end(shared),
+            Turn::Again => {}
             Turn::Starved => sched::pause(),
             Turn::Wait(low) => {
                 while shared.arm(low) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory for chunks: as much as the best chunk needs, or from a reserve for the smallest one, so
+//! Memory for batches: as much as the best batch needs, or from a reserve for the smallest one, so
 //! that a copy goes on when there is no memory.
 
 use super::{
     context::Context,
     plan::{
-        Chunk,
+        Batch,
         Limits,
         Plan,
         Ranges, //
@@ -37,25 +37,26 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// The next chunk of a plan, and memory for it. If there is none for the best chunk, it is one
-    /// of one range. [`None`] at the end of the plan.
+    /// The next batch of a plan, of at most `most` commands, and memory for it. If there is none for
+    /// the best batch, it is one command of one range. [`None`] at the end of the plan.
     ///
     /// Context: task; may sleep. Does not fail for lack of memory.
     ///
     /// # Safety
     ///
     /// The pool outlives the memory.
-    pub(crate) unsafe fn for_chunk<L: Ranges + Copy>(
+    pub(crate) unsafe fn for_batch<L: Ranges + Copy>(
         pool: &Pool,
         plan: &Plan<L>,
         limits: &Limits,
-    ) -> Option<(Chunk, Self)> {
-        for limits in [*limits, limits.one_range()] {
-            let chunk = plan.peek(&limits)?;
-            let parts = plan.sources(&chunk).count() + plan.destinations(&chunk).count();
+        most: usize,
+    ) -> Option<(Batch, Self)> {
+        for (limits, most) in [(*limits, most), (limits.one_range(), 1)] {
+            let batch = plan.batch(&limits, most)?;
+            let parts = plan.sources(&batch.whole()).count() + batch.chunks();
             // SAFETY: Required of the caller.
             if let Ok(memory) = unsafe { Self::new(&pool.contexts, parts) } {
-                return Some((chunk, memory));
+                return Some((batch, memory));
             }
         }
         None

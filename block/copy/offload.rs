@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Copies by asking the device to, chunk by chunk.
+//! Copies by asking the device to, batch by batch.
 
 use super::{
     context,
-    job::Job,
+    job::{
+        Job,
+        REFILL, //
+    },
     memory::Memory,
     plan::Limits,
     progress::{
@@ -14,6 +17,14 @@ use super::{
     shared::Shared, //
 };
 use core::pin::Pin;
+use kernel::block::units::Sectors;
+
+/// Commands that one batch may have. The window has room for two such batches.
+pub(crate) const MAX_COMMANDS: usize = REFILL;
+
+/// Sectors of a batch of several commands. What is longer costs so much by itself that a second bio
+/// does not matter.
+const SMALL: Sectors = Sectors::new(128);
 
 impl Job<'_> {
     /// Sends chunks, as far as there is room for them in the window. Returns whether it sent any.
@@ -30,24 +41,37 @@ impl Job<'_> {
         // Of the whole window, so many may be under way.
         let room = room.saturating_sub(WINDOW - window(limits.max));
         let bdevs = (self.request.src_bdev, self.request.dst_bdev);
-        let mut sent = false;
-        for _ in 0..room {
+        // No more than one plug has room for.
+        let room = room.min(REFILL);
+        let most = self.most_commands(limits.max);
+        let mut left = room;
+        while left > 0 {
             let limits = match self.cut.checked_sub(self.ahead.offset()) {
                 Some(len) if !len.is_zero() => &limits.at_most(len),
                 _ => limits,
             };
             // SAFETY: The pool outlives the job, and that its chunks.
-            let next = unsafe { Memory::for_chunk(self.pool, &self.ahead, limits) };
-            let Some((chunk, memory)) = next else { break };
-            let Some(slot) = shared.begin(chunk.len) else {
+            let next = unsafe { Memory::for_batch(self.pool, &self.ahead, limits, most.min(left)) };
+            let Some((batch, memory)) = next else { break };
+            let Some(slot) = shared.begin(batch.each(), batch.chunks()) else {
                 break;
             };
-            // SAFETY: The memory was made for this chunk, of which the limits allow one destination
+            // SAFETY: The memory was made for this batch, of which the limits allow one destination
             // and no more than the devices do. The rest is required of the caller.
-            unsafe { context::submit(bdevs, &self.ahead, &chunk, memory, shared, slot) };
-            self.ahead.advance(chunk.len);
-            sent = true;
+            unsafe { context::submit(bdevs, &self.ahead, &batch, memory, shared, slot) };
+            self.ahead.advance(batch.whole().len);
+            left -= batch.chunks();
         }
-        sent
+        left < room
+    }
+
+    /// Most commands of at most `max` sectors that one batch may have.
+    fn most_commands(&self, max: Sectors) -> usize {
+        // A stacking driver may map the source of several commands to several places.
+        if self.request.src_bdev.has_submit_bio() || self.request.dst_bdev.has_submit_bio() {
+            return 1;
+        }
+        let small = SMALL.get().checked_div(max.get()).unwrap_or(0);
+        usize::try_from(small).unwrap_or(0).clamp(1, MAX_COMMANDS)
     }
 }

@@ -147,6 +147,32 @@ pub(crate) struct Chunk {
     dst: Cursor,
 }
 
+/// Chunks of one length that follow each other, and of which all sources, and all destinations, are
+/// one range; or one chunk of any kind.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Batch {
+    first: Chunk,
+    chunks: usize,
+}
+
+impl Batch {
+    /// How many chunks.
+    pub(crate) fn chunks(&self) -> usize {
+        self.chunks
+    }
+
+    /// How long each of them is.
+    pub(crate) fn each(&self) -> Sectors {
+        self.first.len
+    }
+
+    /// All of them, as if it were one.
+    pub(crate) fn whole(&self) -> Chunk {
+        let len = Sectors::new(self.first.len.get() * self.chunks as u64);
+        Chunk { len, ..self.first }
+    }
+}
+
 /// Hands out the chunks of a copy, from its start and without a gap.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan<L> {
@@ -195,6 +221,19 @@ impl<L: Ranges + Copy> Plan<L> {
             src: self.src,
             dst: self.dst,
         })
+    }
+
+    /// The next chunk, and those behind it, at most `most` in all, that can share a source with it.
+    /// They are the chunks that [`Plan::peek`] would return one after the other.
+    pub(crate) fn batch(&self, limits: &Limits, most: usize) -> Option<Batch> {
+        let first = self.peek(limits)?;
+        // A chunk of several ranges is longer than the first of them. One that was cut off in the
+        // middle of a range is as long as the limits allow, and so are those behind it.
+        let src = self.src.rest(&self.src_list)?.len();
+        let dst = self.dst.rest(&self.dst_list)?.len();
+        let fit = usize::try_from(src.min(dst).get() / first.len.get()).unwrap_or(most);
+        let chunks = fit.min(most).max(1);
+        Some(Batch { first, chunks })
     }
 
     /// What a chunk of this plan reads.

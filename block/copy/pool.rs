@@ -40,7 +40,7 @@ use kernel::{
     }, //
 };
 
-/// Parts of the smallest chunk: one source, one destination.
+/// Parts of the smallest batch: one source, one command.
 pub(crate) const SMALLEST: usize = 2;
 
 /// What a pool holds in reserve: each further one is a further copy that need not wait.

@@ -80,39 +80,47 @@ impl Window {
         WINDOW - self.count
     }
 
-    /// A chunk sets out, from where the last one ended. Returns the number that [`Window::end`]
-    /// wants, or nothing if there is no room.
-    pub(crate) fn begin(&mut self, len: Sectors) -> Option<usize> {
-        let slot = (self.first + self.count) % WINDOW;
-        let entry = self.ring.get_mut(slot)?;
-        if self.count == WINDOW {
+    /// So many chunks set out, each as long as `len`, from where the last one ended. Returns the
+    /// number of the first, or nothing if there is no room for all of them. The numbers count on,
+    /// and begin again at zero.
+    pub(crate) fn begin(&mut self, len: Sectors, chunks: usize) -> Option<usize> {
+        if chunks > self.room() {
             return None;
         }
-        *entry = Entry {
-            len: u32::try_from(len.get()).ok()?,
-            cut: 0,
-            outcome: None,
-        };
-        self.count += 1;
-        self.in_flight += 1;
-        Some(slot)
+        let len = u32::try_from(len.get()).ok()?;
+        let first = (self.first + self.count) % WINDOW;
+        for slot in first..first + chunks {
+            if let Some(entry) = self.ring.get_mut(slot % WINDOW) {
+                *entry = Entry {
+                    len,
+                    cut: 0,
+                    outcome: None,
+                };
+            }
+        }
+        self.count += chunks;
+        self.in_flight += chunks;
+        Some(first)
     }
 
-    /// The chunk of that number has ended; `cut` is for [`Outcome::Split`]. Returns where it began,
-    /// counted from the start of the copy.
-    pub(crate) fn end(&mut self, slot: usize, outcome: Outcome, cut: Sectors) -> Sectors {
-        let mut start = self.start;
-        let mut at = self.first;
-        while at != slot {
-            let len = self.ring.get(at).map_or(Sectors::ZERO, Entry::len);
-            start = start.checked_add(len).unwrap_or(start);
-            at = (at + 1) % WINDOW;
-        }
-        if let Some(entry) = self.ring.get_mut(slot) {
+    /// The chunk of that number has ended; `cut` is for [`Outcome::Split`].
+    pub(crate) fn end(&mut self, slot: usize, outcome: Outcome, cut: Sectors) {
+        if let Some(entry) = self.ring.get_mut(slot % WINDOW) {
             entry.outcome = Some(outcome);
             entry.cut = u32::try_from(cut.get()).unwrap_or(0);
         }
         self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// Where the chunk of that number begins, counted from the start of the copy.
+    pub(crate) fn start_of(&self, slot: usize) -> Sectors {
+        let mut start = self.start;
+        let mut at = self.first;
+        while at != slot % WINDOW {
+            let len = self.ring.get(at).map_or(Sectors::ZERO, Entry::len);
+            start = start.checked_add(len).unwrap_or(start);
+            at = (at + 1) % WINDOW;
+        }
         start
     }
 
@@ -225,7 +233,7 @@ mod tests {
     fn begun(chunks: usize) -> Window {
         let mut window = Window::new();
         for chunk in 0..chunks {
-            assert_eq!(window.begin(LEN), Some(chunk));
+            assert_eq!(window.begin(LEN, 1), Some(chunk));
         }
         window
     }
@@ -243,20 +251,13 @@ mod tests {
     #[test]
     fn taken_in_order_whatever_ends_first() {
         let mut window = begun(3);
-        assert_eq!(
-            window.end(2, Outcome::Offloaded, Sectors::ZERO),
-            Sectors::new(16)
-        );
+        assert_eq!(window.start_of(2), Sectors::new(16));
+        window.end(2, Outcome::Offloaded, Sectors::ZERO);
         assert_eq!(window.take(), None);
-        assert_eq!(
-            window.end(0, Outcome::Offloaded, Sectors::ZERO),
-            Sectors::ZERO
-        );
+        window.end(0, Outcome::Offloaded, Sectors::ZERO);
         assert_eq!(window.take(), run(Outcome::Offloaded, 1));
-        assert_eq!(
-            window.end(1, Outcome::Offloaded, Sectors::ZERO),
-            Sectors::new(8)
-        );
+        assert_eq!(window.start_of(1), Sectors::new(8));
+        window.end(1, Outcome::Offloaded, Sectors::ZERO);
         assert_eq!(window.in_flight(), 0);
         assert_eq!(window.take(), run(Outcome::Offloaded, 2));
         assert_eq!(window.take(), None);
@@ -281,16 +282,33 @@ mod tests {
     #[test]
     fn the_window_is_bounded_and_turns() {
         let mut window = begun(WINDOW);
-        assert_eq!(window.begin(LEN), None);
+        assert_eq!(window.begin(LEN, 1), None);
         for slot in 0..WINDOW {
             window.end(slot, Outcome::Offloaded, Sectors::ZERO);
         }
         assert_eq!(window.take(), run(Outcome::Offloaded, WINDOW as u32));
         window.skip(LEN);
         assert_eq!(window.room(), WINDOW);
-        let slot = window.begin(LEN);
-        let start = slot.map(|slot| window.end(slot, Outcome::Failed, Sectors::ZERO));
+        let start = window.begin(LEN, 1).map(|slot| window.start_of(slot));
         assert_eq!(start, Some(Sectors::new(8 * (WINDOW as u64 + 1))));
+    }
+
+    #[test]
+    fn chunks_that_set_out_together() {
+        let mut window = begun(WINDOW - 2);
+        assert_eq!(window.begin(LEN, 3), None);
+        for slot in 0..3 {
+            window.end(slot, Outcome::Offloaded, Sectors::ZERO);
+        }
+        assert_eq!(window.take(), run(Outcome::Offloaded, 3));
+        assert_eq!(window.begin(LEN, 4), Some(WINDOW - 2));
+        assert_eq!((window.room(), window.in_flight()), (1, WINDOW - 1));
+        assert_eq!(window.start_of(WINDOW), Sectors::new(8 * WINDOW as u64));
+        for slot in 3..WINDOW + 2 {
+            window.end(slot, Outcome::Offloaded, Sectors::ZERO);
+        }
+        assert_eq!(window.take(), run(Outcome::Offloaded, WINDOW as u32 - 1));
+        assert_eq!(window.room(), WINDOW);
     }
 
     #[test]

@@ -1,40 +1,41 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The life of one chunk, as a state machine.
+//! The life of one batch, as a state machine.
 //!
-//! A chunk has several parts, a bio each: those that read the source and those that write the
-//! destination. Each travels down the stack alone; at the bottom the machine holds ("parks") it
-//! until all are there, and then gives one of them out, the first that writes, to carry the
-//! command.
+//! A batch has several parts, a bio each: sources, which are read, and commands, which write to the
+//! destination. All commands read from the same sources. Each part travels down the stack alone. At
+//! the bottom the machine holds ("parks") the sources, until all commands have ended; a command
+//! waits there for the sources, and goes on to the driver once all of them are there.
 //!
 //! ```text
-//!                 park                         every part parked
-//!   Translate --------------> Translate -------------------------> Dispatch
-//!       |                                                             |
-//!       | a part ends, with or without an error, or `refuse`          | the carrier ends
-//!       v                                                             v
-//!     Over  <--------- the parts that are still parked are ended --- Over
+//!               a source arrives                       the last one arrives
+//!   Translate -------------------> Translate ------------------------------------> Ready
+//!       |                                      commands that waited go to the driver |
+//!       |                                                                            |
+//!       | a source ends, or all commands do                      all commands ended  |
+//!       v                                                                            v
+//!     Over   <---------------- parked sources, and commands that waited, are ended - Over
 //! ```
 //!
-//! The machine owns a parked bio from [`Chunk::park`] until it hands it out again: to be submitted
-//! ([`Park::Dispatch`]) or to be ended ([`Chunk::ended`], [`Chunk::refuse`]). Because it takes what
-//! it hands out, no bio is ended twice, and because every way into `Over` hands out all of them,
-//! none is forgotten.
+//! The machine owns a bio from [`Batch::source`] or [`Batch::command`] until it hands it out again:
+//! to go to the driver ([`Arrival::Ready`]) or to be ended ([`Batch::source_ended`],
+//! [`Batch::commands_ended`]). Because it takes what it hands out, no bio is ended twice, and
+//! because every way into `Over` hands out all of them, none is forgotten.
 //!
-//! `live` counts the parts that have not ended. All of them are submitted, whatever happens to the
-//! first ones; who submits the last one does not look back. Who takes `live` to zero gets the
-//! [`Sole`] right to deliver the chunk's verdict and to free it; nobody else may touch the chunk
-//! afterwards.
+//! `live` counts the sources that have not ended, and all commands as one. All parts are submitted,
+//! whatever happens to the first ones; who submits the last one does not look back. Who takes `live`
+//! to zero gets the [`Sole`] right to deliver the verdicts and to free the batch; nobody else may
+//! touch it afterwards.
+//!
+//! Once it is ready, commands need the machine no more until the last of them ends. So they look at
+//! a flag, and count down, without the lock: [`context`](super::context).
 //!
 //! Pure: the bio handle `B`, the list of them `L` and the error `E` are parameters, the caller has
 //! the lock. Nothing is ended or submitted here, so that the caller can do it after dropping that
 //! lock.
 
-/// The part that carries the command: the first one that writes.
-pub(crate) const CARRIER: usize = 0;
-
-/// Parts that one chunk may have.
-pub(crate) const MAX_PARTS: usize = 64 * WORDS;
+/// Sources that one batch may have.
+pub(crate) const MAX_SOURCES: usize = 64 * WORDS;
 
 const WORDS: usize = 8;
 
@@ -44,53 +45,42 @@ pub(crate) trait BioList<B>: Default {
     fn push(&mut self, bio: B);
 }
 
-/// A bio, as far as the machine looks at it.
-pub(crate) trait Handle {
-    /// Tells bios that are in flight from each other.
-    type Id: Copy + core::fmt::Debug + Eq;
-
-    /// Which bio it is. A clone is another one.
-    fn id(&self) -> Self::Id;
-}
-
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Phase {
     Translate,
-    Dispatch,
+    Ready,
     Over,
 }
 
-/// The last user's right to deliver the verdict of its chunk and to free it, which is spent by
-/// doing so. The machine makes one for each chunk, and nobody else can make any. Who gets none must
-/// not touch the chunk any more: somebody else may free it at any moment.
-#[must_use = "the last user delivers the verdict and frees the chunk"]
+/// The last user's right to deliver the verdicts of its batch and to free it, which is spent by
+/// doing so. The machine makes one for each batch, and nobody else can make any. Who gets none must
+/// not touch the batch any more: somebody else may free it at any moment.
+#[must_use = "the last user delivers the verdicts and frees the batch"]
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Sole(());
 
 /// What becomes of a bio that arrived at the bottom of the stack.
 #[must_use = "the bio has to go somewhere"]
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) enum Park<B> {
-    /// It is held until the other parts arrive.
+pub(crate) enum Arrival<B, R> {
+    /// It is held: a command until the sources are there, a source until the commands have ended.
     Held,
-    /// It was the last one: all are here. The carrier leaves the machine and is to be submitted;
-    /// the others stay until it ends.
-    Dispatch(B),
-    /// It is the carrier, on its way to the driver: let it pass.
-    Pass(B),
-    /// The chunk is over, or has this part already, or sent it to the driver: end the bio.
+    /// All sources are there. For a command: it is to go to the driver. For the last source: these
+    /// commands have waited for it, and are to go to the driver; it is held itself.
+    Ready(R),
+    /// The batch is over, or has this source already: end the bio.
     Refused(B),
 }
 
-/// Which parts were seen.
+/// Which sources were seen.
 #[derive(Debug)]
 struct Seen([u64; WORDS]);
 
 impl Seen {
-    /// Whether `part` can be one and was not seen before.
-    fn insert(&mut self, part: usize) -> bool {
-        let bit = 1_u64 << (part % 64);
-        match self.0.get_mut(part / 64) {
+    /// Whether `source` can be one and was not seen before.
+    fn insert(&mut self, source: usize) -> bool {
+        let bit = 1_u64 << (source % 64);
+        match self.0.get_mut(source / 64) {
             Some(word) if *word & bit == 0 => {
                 *word |= bit;
                 true
@@ -100,111 +90,132 @@ impl Seen {
     }
 }
 
-/// The state of one chunk.
+/// The state of one batch.
 #[derive(Debug)]
-pub(crate) struct Chunk<B: Handle, L, E> {
+pub(crate) struct Batch<L, E> {
     phase: Phase,
-    /// Parts that have not arrived.
+    /// Sources that have not arrived.
     missing: usize,
     seen: Seen,
-    carrier: Option<B>,
-    /// The one carrier that was paired. Another clone of it may have come to lie elsewhere.
-    dispatched: Option<B::Id>,
-    others: L,
+    sources: L,
+    /// Commands that wait for them.
+    waiting: L,
     live: usize,
     error: Option<E>,
+    /// Whether it is that of a source.
+    source_failed: bool,
 }
 
-impl<B: Handle, L: BioList<B>, E: Copy> Chunk<B, L, E> {
-    /// A chunk of so many parts, of which nothing was submitted. The caller submits each of them.
-    pub(crate) fn new(parts: usize) -> Self {
+impl<L: Default, E: Copy> Batch<L, E> {
+    /// A batch of so many sources, of which nothing was submitted. The caller submits each of them,
+    /// and the commands.
+    pub(crate) fn new(sources: usize) -> Self {
         Self {
             phase: Phase::Translate,
-            missing: parts,
+            missing: sources,
             seen: Seen([0; WORDS]),
-            carrier: None,
-            dispatched: None,
-            others: L::default(),
-            live: parts,
+            sources: L::default(),
+            waiting: L::default(),
+            live: sources + 1,
             error: None,
+            source_failed: false,
         }
     }
 
-    /// Whether this is the carrier, on its way to the driver.
-    pub(crate) fn passes(&self, bio: &B) -> bool {
-        self.dispatched == Some(bio.id())
-    }
-
-    /// The bio of `part` has arrived at the bottom of the stack.
-    pub(crate) fn park(&mut self, part: usize, bio: B) -> Park<B> {
-        match self.phase {
-            Phase::Translate => {}
-            Phase::Dispatch if self.passes(&bio) => return Park::Pass(bio),
-            Phase::Dispatch | Phase::Over => return Park::Refused(bio),
+    /// The bio of a source has arrived at the bottom of the stack.
+    pub(crate) fn source<B>(&mut self, source: usize, bio: B) -> Arrival<B, L>
+    where
+        L: BioList<B>,
+    {
+        // If it was seen, somebody split a bio that says that it must not be split.
+        if self.phase != Phase::Translate || !self.seen.insert(source) {
+            return Arrival::Refused(bio);
         }
-        if !self.seen.insert(part) {
-            // Somebody split a bio that says that it must not be split.
-            return Park::Refused(bio);
-        }
-        if part == CARRIER {
-            self.carrier = Some(bio);
-        } else {
-            self.others.push(bio);
-        }
+        self.sources.push(bio);
         self.missing = self.missing.saturating_sub(1);
         if self.missing > 0 {
-            return Park::Held;
+            return Arrival::Held;
         }
-        match self.carrier.take() {
-            Some(carrier) => {
-                self.phase = Phase::Dispatch;
-                self.dispatched = Some(carrier.id());
-                Park::Dispatch(carrier)
+        self.phase = Phase::Ready;
+        Arrival::Ready(core::mem::take(&mut self.waiting))
+    }
+
+    /// The bio of a command has arrived there, for the first time.
+    pub(crate) fn command<B>(&mut self, bio: B) -> Arrival<B, B>
+    where
+        L: BioList<B>,
+    {
+        match self.phase {
+            Phase::Translate => {
+                self.waiting.push(bio);
+                Arrival::Held
             }
-            // Not so: it is one of the parts.
-            None => Park::Held,
+            Phase::Ready => Arrival::Ready(bio),
+            Phase::Over => Arrival::Refused(bio),
         }
     }
 
-    /// The chunk must not be dispatched after all. Returns the bios that are still parked, which
-    /// the caller ends with `error`, like the one that [`Park::Dispatch`] gave it.
-    pub(crate) fn refuse(&mut self, error: E) -> L {
-        self.error.get_or_insert(error);
+    /// A source, as the submitter made it, has ended. `early` is the error of a batch one source of
+    /// which ended well before the commands did.
+    pub(crate) fn source_ended(&mut self, error: Option<E>, early: E) -> Ended<L> {
+        if self.phase == Phase::Translate {
+            self.source_failed = true;
+            // Somebody who knows nothing of copies may have ended it without doing anything.
+            self.over(Some(error.unwrap_or(early)))
+        } else {
+            self.leave(L::default(), L::default())
+        }
+    }
+
+    /// All commands, as the submitter made them, have ended, the last one with `error`.
+    pub(crate) fn commands_ended(&mut self, error: Option<E>) -> Ended<L> {
+        match self.phase {
+            Phase::Translate => self.over(error),
+            Phase::Ready => self.over(None),
+            Phase::Over => self.leave(L::default(), L::default()),
+        }
+    }
+
+    fn over(&mut self, error: Option<E>) -> Ended<L> {
         self.phase = Phase::Over;
-        core::mem::take(&mut self.others)
+        self.error = error;
+        let (waiting, sources) = (
+            core::mem::take(&mut self.waiting),
+            core::mem::take(&mut self.sources),
+        );
+        self.leave(waiting, sources)
     }
 
-    /// The bio of `part`, as the submitter made it, has ended. `early` is the error of a chunk one
-    /// part of which ended well without a command having been sent.
-    ///
-    /// Returns the bios that the caller ends with [`Chunk::error`], or the right of the last user.
-    /// If there are any bios, it was not the last one.
-    #[must_use = "the bios, and the chunk, are the caller's"]
-    pub(crate) fn ended(&mut self, part: usize, error: Option<E>, early: E) -> (L, Option<Sole>) {
-        let error = match (self.phase, error) {
-            // A driver that knows nothing of copies ended it without doing anything.
-            (Phase::Translate, None) => Some(early),
-            (_, error) => error,
-        };
-        if self.error.is_none() {
-            self.error = error;
-        }
-        let mut end = L::default();
-        if self.phase == Phase::Translate || part == CARRIER {
-            self.phase = Phase::Over;
-            end = core::mem::take(&mut self.others);
-            if let Some(carrier) = self.carrier.take() {
-                end.push(carrier);
-            }
-        }
+    fn leave(&mut self, waiting: L, sources: L) -> Ended<L> {
         self.live = self.live.saturating_sub(1);
-        (end, (self.live == 0).then_some(Sole(())))
+        Ended {
+            waiting,
+            sources,
+            last: (self.live == 0).then_some(Sole(())),
+        }
     }
 
-    /// The first error, if there was one: the verdict once there is a [`Sole`] user.
+    /// Why the batch was over before it was ready. What arrives then ends with this.
     pub(crate) fn error(&self) -> Option<E> {
         self.error
     }
+
+    /// Why no command was done, whatever else came of it: a source had failed before.
+    pub(crate) fn source_error(&self) -> Option<E> {
+        self.error.filter(|_| self.source_failed)
+    }
+}
+
+/// What is to be done when a part has ended. If there are any bios, it was not the last one.
+#[must_use = "the bios, and the batch, are the caller's"]
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Ended<L> {
+    /// Commands that have waited, to be ended with [`Batch::error`].
+    pub(crate) waiting: L,
+    /// Sources to be ended.
+    pub(crate) sources: L,
+    /// The right of the last user.
+    pub(crate) last: Option<Sole>,
 }
 
 #[cfg(any(test, CONFIG_BLK_COPY_KUNIT_TEST))]
@@ -216,15 +227,6 @@ impl BioList<u8> for [Option<u8>; 4] {
     }
 }
 
-#[cfg(any(test, CONFIG_BLK_COPY_KUNIT_TEST))]
-impl Handle for u8 {
-    type Id = u8;
-
-    fn id(&self) -> u8 {
-        *self
-    }
-}
-
 #[cfg_attr(
     CONFIG_BLK_COPY_KUNIT_TEST,
     kernel::macros::kunit_tests(blk_copy_protocol)
@@ -233,98 +235,97 @@ impl Handle for u8 {
 mod tests {
     use super::*;
 
+    type List = [Option<u8>; 4];
+    type Small = Batch<List, u8>;
+
     const EARLY: u8 = 99;
-    const NOBODY: [Option<u8>; 4] = [None; 4];
+    const NOBODY: List = [None; 4];
+    const COMMAND: u8 = 100;
 
-    const LAST: Option<Sole> = Some(Sole(()));
-
-    type Small = Chunk<u8, [Option<u8>; 4], u8>;
-
-    fn only(bio: u8) -> [Option<u8>; 4] {
-        [Some(bio), None, None, None]
-    }
-
-    /// Bios have the numbers of their parts; 0 is the carrier.
-    fn submitted(parts: usize) -> Small {
-        Chunk::new(parts)
-    }
-
-    #[test]
-    fn any_order_dispatches_the_carrier() {
-        for order in [
-            [0, 1, 2],
-            [0, 2, 1],
-            [1, 0, 2],
-            [1, 2, 0],
-            [2, 0, 1],
-            [2, 1, 0],
-        ] {
-            let mut chunk = submitted(3);
-            let [first, second, third] = order;
-            assert_eq!(chunk.park(first, first as u8), Park::Held);
-            assert_eq!(chunk.park(second, second as u8), Park::Held);
-            assert_eq!(chunk.park(third, third as u8), Park::Dispatch(0));
-            assert_eq!(chunk.park(CARRIER, 0), Park::Pass(0));
-            let (end, last) = chunk.ended(CARRIER, None, EARLY);
-            assert_eq!(end.iter().flatten().count(), 2);
-            assert_eq!(last, None);
-            assert_eq!(chunk.ended(1, None, EARLY), (NOBODY, None));
-            assert_eq!(chunk.ended(2, None, EARLY), (NOBODY, LAST));
-            assert_eq!(chunk.error(), None);
+    fn ended(waiting: List, sources: List) -> Ended<List> {
+        Ended {
+            waiting,
+            sources,
+            last: None,
         }
     }
 
-    #[test]
-    fn an_early_error_ends_what_is_parked() {
-        let mut chunk = submitted(2);
-        assert_eq!(chunk.park(1, 1), Park::Held);
-        assert_eq!(chunk.ended(CARRIER, Some(5), EARLY), (only(1), None));
-        assert_eq!(chunk.ended(1, Some(7), EARLY), (NOBODY, LAST));
-        assert_eq!(chunk.error(), Some(5));
+    fn last() -> Ended<List> {
+        Ended {
+            last: Some(Sole(())),
+            ..ended(NOBODY, NOBODY)
+        }
+    }
+
+    fn only(bio: u8) -> List {
+        [Some(bio), None, None, None]
     }
 
     #[test]
-    fn a_part_that_arrives_late_is_refused() {
-        let mut chunk = submitted(2);
-        assert_eq!(chunk.ended(1, Some(5), EARLY), (NOBODY, None));
-        assert_eq!(chunk.park(CARRIER, 0), Park::Refused(0));
-        assert_eq!(chunk.ended(CARRIER, Some(5), EARLY), (NOBODY, LAST));
+    fn a_command_goes_when_all_sources_are_there() {
+        let mut batch = Small::new(2);
+        assert_eq!(batch.source(1, 1), Arrival::Held);
+        assert_eq!(batch.source(0, 0), Arrival::Ready(NOBODY));
+        assert_eq!(batch.command(COMMAND), Arrival::Ready(COMMAND));
+        let sources = [Some(1), Some(0), None, None];
+        assert_eq!(batch.commands_ended(None), ended(NOBODY, sources));
+        assert_eq!(batch.source_ended(None, EARLY), ended(NOBODY, NOBODY));
+        assert_eq!(batch.source_ended(None, EARLY), last());
+        assert_eq!(batch.error(), None);
     }
 
     #[test]
-    fn success_without_a_command_is_no_success() {
-        let mut chunk = submitted(2);
-        assert_eq!(chunk.park(CARRIER, 0), Park::Held);
-        assert_eq!(chunk.ended(1, None, EARLY), (only(0), None));
-        assert_eq!(chunk.ended(CARRIER, None, EARLY), (NOBODY, LAST));
-        assert_eq!(chunk.error(), Some(EARLY));
+    fn commands_wait_for_the_last_source() {
+        let mut batch = Small::new(1);
+        for command in [COMMAND, COMMAND + 1] {
+            assert_eq!(batch.command(command), Arrival::Held);
+        }
+        let waiting = [Some(COMMAND), Some(COMMAND + 1), None, None];
+        assert_eq!(batch.source(0, 0), Arrival::Ready(waiting));
+        assert_eq!(batch.command(COMMAND + 2), Arrival::Ready(COMMAND + 2));
     }
 
     #[test]
-    fn a_split_part_is_refused() {
-        let mut chunk = submitted(2);
-        assert_eq!(chunk.park(1, 1), Park::Held);
-        assert_eq!(chunk.park(1, 3), Park::Refused(3));
-        assert_eq!(chunk.park(MAX_PARTS, 4), Park::Refused(4));
+    fn a_source_that_fails_ends_what_waits() {
+        let mut batch = Small::new(2);
+        assert_eq!(batch.source(0, 0), Arrival::Held);
+        assert_eq!(batch.command(COMMAND), Arrival::Held);
+        let parked = ended(only(COMMAND), only(0));
+        assert_eq!(batch.source_ended(Some(5), EARLY), parked);
+        assert_eq!(batch.command(COMMAND + 1), Arrival::Refused(COMMAND + 1));
+        assert_eq!(batch.error(), Some(5));
+        assert_eq!(batch.commands_ended(Some(5)), ended(NOBODY, NOBODY));
+        assert_eq!(batch.source_ended(Some(7), EARLY), last());
+        assert_eq!((batch.error(), batch.source_error()), (Some(5), Some(5)));
     }
 
     #[test]
-    fn another_clone_of_the_carrier_does_not_pass() {
-        let mut chunk = submitted(2);
-        assert_eq!(chunk.park(CARRIER, 0), Park::Held);
-        assert_eq!(chunk.park(1, 1), Park::Dispatch(0));
-        assert_eq!(chunk.park(CARRIER, 2), Park::Refused(2));
-        assert_eq!(chunk.park(CARRIER, 0), Park::Pass(0));
+    fn commands_that_fail_end_the_sources() {
+        let mut batch = Small::new(2);
+        assert_eq!(batch.source(0, 0), Arrival::Held);
+        assert_eq!(batch.commands_ended(Some(5)), ended(NOBODY, only(0)));
+        assert_eq!(batch.source(1, 1), Arrival::Refused(1));
+        assert_eq!(batch.error(), Some(5));
+        assert_eq!(batch.source_ended(Some(5), EARLY), ended(NOBODY, NOBODY));
+        assert_eq!(batch.source_ended(Some(5), EARLY), last());
+        assert_eq!(batch.source_error(), None);
     }
 
     #[test]
-    fn refusing_hands_out_the_others() {
-        let mut chunk = submitted(2);
-        assert_eq!(chunk.park(CARRIER, 0), Park::Held);
-        assert_eq!(chunk.park(1, 1), Park::Dispatch(0));
-        assert_eq!(chunk.refuse(4), only(1));
-        assert_eq!(chunk.ended(1, Some(4), EARLY), (NOBODY, None));
-        assert_eq!(chunk.ended(CARRIER, Some(4), EARLY), (NOBODY, LAST));
-        assert_eq!(chunk.error(), Some(4));
+    fn a_source_that_ends_well_without_a_command_is_no_success() {
+        let mut batch = Small::new(1);
+        assert_eq!(batch.command(COMMAND), Arrival::Held);
+        let parked = ended(only(COMMAND), NOBODY);
+        assert_eq!(batch.source_ended(None, EARLY), parked);
+        assert_eq!(batch.error(), Some(EARLY));
+        assert_eq!(batch.commands_ended(Some(EARLY)), last());
+    }
+
+    #[test]
+    fn a_split_source_is_refused() {
+        let mut batch = Small::new(2);
+        assert_eq!(batch.source(1, 1), Arrival::Held);
+        assert_eq!(batch.source(1, 3), Arrival::Refused(3));
+        assert_eq!(batch.source(MAX_SOURCES, 4), Arrival::Refused(4));
     }
 }

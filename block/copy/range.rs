@@ -96,6 +96,23 @@ impl Range {
         Some(rest.split_at_most(max).0)
     }
 
+    /// All these pieces.
+    pub(crate) fn cut(self, max: Sectors) -> impl Iterator<Item = Self> {
+        let mut rest = Some(self);
+        core::iter::from_fn(move || {
+            let (piece, left) = rest?.split_at_most(max);
+            rest = left;
+            Some(piece)
+        })
+    }
+
+    /// What is left of the range after `skip` sectors, at most `len` of them; [`None`] if nothing
+    /// is.
+    pub(crate) fn part(self, skip: Sectors, len: Sectors) -> Option<Self> {
+        let left = self.len.checked_sub(skip)?;
+        Self::new(self.start.checked_add(skip)?, left.min(len))
+    }
+
     /// Splits the range after `len` sectors: what comes before, and what remains. Nothing is
     /// split off a range that is not longer than `len`. A `len` of zero is taken as one sector,
     /// so that a loop that splits always ends.
@@ -123,6 +140,35 @@ mod tests {
 
     fn range(start: u64, len: u64) -> Option<Range> {
         Range::new(Sector::new(start), Sectors::new(len))
+    }
+
+    #[test]
+    fn cut_into_pieces() {
+        let lens = |range: Option<Range>| {
+            let mut lens = [0; 4];
+            let pieces = range.map(|range| range.cut(Sectors::new(8)));
+            for (to, piece) in Iterator::zip(lens.iter_mut(), pieces.into_iter().flatten()) {
+                *to = piece.start().get() + piece.len().get();
+            }
+            lens
+        };
+        assert_eq!(lens(range(0, 20)), [8, 16, 20, 0]);
+        assert_eq!(lens(range(8, 8)), [16, 0, 0, 0]);
+        assert_eq!(lens(None), [0; 4]);
+    }
+
+    #[test]
+    fn a_part_of_a_range() {
+        let part = |skip, len| {
+            let whole = range(100, 16)?;
+            whole.part(Sectors::new(skip), Sectors::new(len))
+        };
+        assert_eq!(part(0, 16), range(100, 16));
+        assert_eq!(part(4, 8), range(104, 8));
+        assert_eq!(part(12, 8), range(112, 4));
+        assert_eq!(part(16, 8), None);
+        assert_eq!(part(17, 8), None);
+        assert_eq!(part(4, 0), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{
         Limits,
         Ranges, //
     },
-    protocol::MAX_PARTS,
+    protocol::MAX_SOURCES,
     range::Range, //
 };
 use kernel::{
@@ -182,7 +182,7 @@ impl<'a> Request<'a> {
         let limits = Limits {
             max: both.max().round_down(block),
             segment: both.segment().round_down(block),
-            src_segments: usize::from(both.src_segments()).min(MAX_PARTS - 1),
+            src_segments: usize::from(both.src_segments()).min(MAX_SOURCES),
             // No driver takes more so far.
             dst_segments: usize::from(both.dst_segments()).min(1),
         };

@@ -192,14 +192,14 @@ impl Shared {
         self.state.lock().gap.note(offset, why);
     }
 
-    /// A chunk sets out, from where the last one ended, unless one has failed. Returns the number
-    /// for [`Shared::chunk_over`].
-    pub(crate) fn begin(&self, len: Sectors) -> Option<usize> {
+    /// So many chunks of a length set out, from where the last one ended, unless one has failed.
+    /// Returns the number of the first for [`Shared::chunks_over`].
+    pub(crate) fn begin(&self, len: Sectors, chunks: usize) -> Option<usize> {
         let mut state = self.state.lock();
         if state.fell {
             return None;
         }
-        state.window.begin(len)
+        state.window.begin(len, chunks)
     }
 
     /// Has all chunks from `start` on sent anew, whatever came of them. Nothing is in flight.
@@ -218,26 +218,32 @@ impl Shared {
         self.state.lock().window.skip(len);
     }
 
-    /// A chunk is over.
+    /// Chunks that set out together are over, the first of them of that number.
     ///
     /// Context: any. Does not sleep.
-    pub(crate) fn chunk_over(&self, slot: usize, verdict: Option<Verdict<Status>>) {
+    pub(crate) fn chunks_over(&self, first: usize, verdicts: &[Option<Verdict<Status>>]) {
         let mut state = self.state.lock();
-        let outcome = Outcome::from(&verdict);
+        for (index, verdict) in verdicts.iter().enumerate() {
+            self.chunk_over(&mut state, first + index, verdict);
+        }
+        state.ended = true;
+        self.wake(&mut state);
+    }
+
+    fn chunk_over(&self, state: &mut State, slot: usize, verdict: &Option<Verdict<Status>>) {
+        let outcome = Outcome::from(verdict);
         let cut = match verdict {
-            Some(Verdict::Fallback(Reason::Split(cut))) => cut,
+            Some(Verdict::Fallback(Reason::Split(cut))) => *cut,
             _ => Sectors::ZERO,
         };
-        let offset = state.window.end(slot, outcome, cut);
-        state.ended = true;
-        if let Some(verdict) = verdict {
-            state.fell = true;
-            let again = outcome == Outcome::Split || (self.onload && outcome.is_fallback());
-            if !again {
-                state.gap.note(offset, verdict.into());
-            }
+        state.window.end(slot, outcome, cut);
+        let Some(verdict) = verdict else { return };
+        state.fell = true;
+        let again = outcome == Outcome::Split || (self.onload && outcome.is_fallback());
+        if !again {
+            let start = state.window.start_of(slot);
+            state.gap.note(start, (*verdict).into());
         }
-        self.wake(&mut state);
     }
 
     /// Wakes who waits, if there is something to do. The lock is held: see above.

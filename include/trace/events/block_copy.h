@@ -70,7 +70,7 @@ DEFINE_EVENT(block_copy_pair, block_copy_onload,
 	TP_ARGS(src_dev, src, dst_dev, dst, nr_sects)
 );
 
-/* One half is at the bottom and waits for the other. */
+/* One bio is at the bottom: a source, or a command, which may have to wait. */
 TRACE_EVENT(block_copy_park,
 	TP_PROTO(dev_t dev, sector_t sector, sector_t nr_sects, bool dst),
 	TP_ARGS(dev, sector, nr_sects, dst),

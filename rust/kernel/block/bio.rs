@@ -108,6 +108,29 @@ impl Bio {
         bio.bi_end_io = Some(end_io);
     }
 
+    /// The same for another bio, of the same length, at another place of the same device.
+    ///
+    /// Context: any. Does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Bio::init_copy`], which initialized `like`; nobody knows that one yet.
+    pub unsafe fn init_copy_like(
+        slot: NonNull<Bio>,
+        like: &Bio,
+        start: Sector,
+        half: NonNull<bindings::blk_copy_half>,
+    ) {
+        let bio = slot.as_ptr().cast::<bindings::bio>();
+        // SAFETY: By the requirements of this function, `bio` is memory for a bio, and the other
+        // one is as it was initialized.
+        unsafe { bindings::blk_copy_init_like(bio, like.raw()) };
+        // SAFETY: `bio` was initialized by the call above and nobody else knows it yet.
+        let bio = unsafe { &mut *bio };
+        bio.bi_iter.bi_sector = start.get();
+        bio.__bindgen_anon_1.bi_copy = half.as_ptr();
+    }
+
     /// Gives back what the bio took when it was initialized or submitted.
     ///
     /// # Safety

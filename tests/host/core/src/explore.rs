@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Explores the state machine of a chunk in full: every order in which its bios can be submitted,
-//! arrive, fail on the way, be completed by a driver that ignores copies, be dispatched, refused and
-//! completed.
+//! Explores the state machine of a batch in full: every order in which its bios can be submitted,
+//! arrive, fail on the way, be completed by a driver that ignores copies, go to the driver, be
+//! refused and completed.
 //!
-//! In every one of them each submitted bio must be ended exactly once, the verdict delivered exactly
-//! once and after everything else, and it must be a success if and only if the command succeeded.
+//! In every one of them each submitted bio must be ended exactly once, the verdicts delivered exactly
+//! once and after everything else, and each must be a success if and only if its command succeeded.
 
-use crate::protocol::{BioList, Chunk, Handle, Park, Sole, CARRIER};
+use crate::protocol::{Arrival, Batch, BioList, Sole};
 
 /// The error of a bio that failed on its way.
 const BROKEN: u8 = 1;
@@ -21,14 +21,6 @@ const EARLY: u8 = 4;
 impl BioList<usize> for Vec<usize> {
     fn push(&mut self, bio: usize) {
         Vec::push(self, bio);
-    }
-}
-
-impl Handle for usize {
-    type Id = usize;
-
-    fn id(&self) -> usize {
-        *self
     }
 }
 
@@ -53,36 +45,58 @@ enum Event {
     Fails(usize),
     /// A driver that knows nothing of copies completes it.
     Ignored(usize),
-    Completes(Option<u8>),
+    Completes(usize, Option<u8>),
 }
 
+/// What is to be explored: how many sources and commands, and whether they can be paired.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    sources: usize,
+    commands: usize,
+    pairs: bool,
+}
+
+/// The sources are bios from 0 on; the commands follow.
 struct World {
-    chunk: Chunk<usize, Vec<usize>, u8>,
+    shape: Shape,
+    batch: Batch<Vec<usize>, u8>,
     bios: Vec<Bio>,
     next: usize,
-    /// Whether one command can span the parts.
-    pairs: bool,
-    succeeded: bool,
+    /// All sources are there.
+    ready: bool,
+    /// Commands that have not ended.
+    left: usize,
+    arrived: Vec<bool>,
+    verdicts: Vec<Option<u8>>,
+    succeeded: Vec<bool>,
     delivered: bool,
 }
 
 impl World {
-    fn new(parts: usize, pairs: bool) -> Self {
+    fn new(shape: Shape) -> Self {
+        let parts = shape.sources + shape.commands;
         Self {
-            chunk: Chunk::new(parts),
+            shape,
+            batch: Batch::new(shape.sources),
             bios: vec![Bio::Unborn; parts],
             next: 0,
-            pairs,
-            succeeded: false,
+            ready: false,
+            left: shape.commands,
+            arrived: vec![false; parts],
+            verdicts: vec![None; parts],
+            succeeded: vec![false; parts],
             delivered: false,
         }
+    }
+
+    fn is_command(&self, part: usize) -> bool {
+        part >= self.shape.sources
     }
 
     fn events(&self) -> Vec<Event> {
         let mut events = Vec::new();
         if self.next < self.bios.len() {
-            // The carrier is submitted after the sources.
-            events.push(Event::Submit((self.next + 1) % self.bios.len()));
+            events.push(Event::Submit(self.next));
         }
         for (part, bio) in self.bios.iter().enumerate() {
             match bio {
@@ -91,9 +105,10 @@ impl World {
                     Event::Fails(part),
                     Event::Ignored(part),
                 ]),
-                Bio::Dispatched => {
-                    events.extend([Event::Completes(None), Event::Completes(Some(MEDIUM))]);
-                }
+                Bio::Dispatched => events.extend([
+                    Event::Completes(part, None),
+                    Event::Completes(part, Some(MEDIUM)),
+                ]),
                 Bio::Unborn | Bio::Parked | Bio::Ended => {}
             }
         }
@@ -107,30 +122,37 @@ impl World {
             !matches!(bio, Bio::Ended | Bio::Unborn),
             "{part} ended as {bio:?}"
         );
-        assert!(!self.delivered, "{part} ended after the verdict");
+        assert!(!self.delivered, "{part} ended after the verdicts");
         *bio = Bio::Ended;
-        let (parked, last) = self.chunk.ended(part, error, EARLY);
-        let error = self.chunk.error();
-        if !parked.is_empty() {
-            assert_eq!(last, None);
-        }
-        for parked in parked {
-            assert_eq!(self.bios[parked], Bio::Parked);
-            self.end(parked, error);
-        }
-        if let Some(sole) = last {
+        let (ended, why) = if self.is_command(part) {
+            let verdict = error.or((!self.arrived[part]).then_some(EARLY));
+            self.verdicts[part] = verdict;
+            self.left -= 1;
+            if self.left > 0 {
+                return;
+            }
+            (self.batch.commands_ended(verdict), verdict)
+        } else {
+            let ended = self.batch.source_ended(error, EARLY);
+            (ended, self.batch.error())
+        };
+        if let Some(sole) = ended.last {
+            assert!(ended.waiting.is_empty() && ended.sources.is_empty());
             self.deliver(sole);
+        }
+        for parked in ended.waiting.into_iter().chain(ended.sources) {
+            assert_eq!(self.bios[parked], Bio::Parked);
+            self.end(parked, why);
         }
     }
 
     fn deliver(&mut self, _sole: Sole) {
         assert!(!self.delivered, "delivered twice");
         assert!(self.bios.iter().all(|bio| *bio == Bio::Ended));
-        assert_eq!(
-            self.chunk.error().is_none(),
-            self.succeeded,
-            "wrong verdict"
-        );
+        for command in self.shape.sources..self.bios.len() {
+            let verdict = self.batch.source_error().or(self.verdicts[command]);
+            assert_eq!(verdict.is_none(), self.succeeded[command], "wrong verdict");
+        }
         self.delivered = true;
     }
 
@@ -140,49 +162,61 @@ impl World {
                 self.bios[part] = Bio::Travels;
                 self.next += 1;
             }
-            Event::Arrive(part) => self.arrive(part),
+            Event::Arrive(part) if self.is_command(part) => self.command_arrives(part),
+            Event::Arrive(part) => self.source_arrives(part),
             Event::Fails(part) => self.end(part, Some(BROKEN)),
             Event::Ignored(part) => self.end(part, None),
-            Event::Completes(error) => {
-                self.succeeded = error.is_none();
-                self.end(CARRIER, error);
+            Event::Completes(part, error) => {
+                self.succeeded[part] = error.is_none();
+                self.end(part, error);
             }
         }
     }
 
-    fn arrive(&mut self, part: usize) {
-        match self.chunk.park(part, part) {
-            Park::Held => self.bios[part] = Bio::Parked,
-            Park::Pass(_) => panic!("passed before it was dispatched"),
-            Park::Refused(part) => {
-                let error = self.chunk.error();
-                assert!(error.is_some(), "refused without an error");
-                self.end(part, error);
-            }
-            Park::Dispatch(carrier) => {
-                assert_eq!(carrier, CARRIER);
-                self.bios.fill(Bio::Parked);
-                if self.pairs {
-                    self.bios[carrier] = Bio::Dispatched;
-                    let Park::Pass(_) = self.chunk.park(carrier, carrier) else {
-                        panic!("the dispatched bio does not pass");
-                    };
-                } else {
-                    let others = self.chunk.refuse(REFUSED);
-                    assert_eq!(others.len(), self.bios.len() - 1);
-                    for other in others {
-                        self.end(other, Some(REFUSED));
-                    }
-                    self.end(carrier, Some(REFUSED));
+    fn source_arrives(&mut self, part: usize) {
+        match self.batch.source(part, part) {
+            Arrival::Held => self.bios[part] = Bio::Parked,
+            Arrival::Ready(waiting) => {
+                self.bios[part] = Bio::Parked;
+                self.ready = true;
+                for command in waiting {
+                    self.start(command);
                 }
             }
+            Arrival::Refused(part) => self.refuse(part),
+        }
+    }
+
+    fn command_arrives(&mut self, part: usize) {
+        self.arrived[part] = true;
+        if self.ready {
+            return self.start(part);
+        }
+        match self.batch.command(part) {
+            Arrival::Held => self.bios[part] = Bio::Parked,
+            Arrival::Ready(_) => panic!("ready, but not all sources have arrived"),
+            Arrival::Refused(part) => self.refuse(part),
+        }
+    }
+
+    fn refuse(&mut self, part: usize) {
+        let error = self.batch.error();
+        assert!(error.is_some(), "refused without an error");
+        self.end(part, error);
+    }
+
+    fn start(&mut self, command: usize) {
+        if self.shape.pairs {
+            self.bios[command] = Bio::Dispatched;
+        } else {
+            self.end(command, Some(REFUSED));
         }
     }
 }
 
 /// Runs every sequence of events from the beginning; returns how many there are.
-fn explore(parts: usize, pairs: bool, path: &mut Vec<usize>) -> usize {
-    let mut world = World::new(parts, pairs);
+fn explore(shape: Shape, path: &mut Vec<usize>) -> usize {
+    let mut world = World::new(shape);
     for choice in path.iter() {
         let event = world.events()[*choice];
         world.step(event);
@@ -198,7 +232,7 @@ fn explore(parts: usize, pairs: bool, path: &mut Vec<usize>) -> usize {
     let mut runs = 0;
     for choice in 0..choices {
         path.push(choice);
-        runs += explore(parts, pairs, path);
+        runs += explore(shape, path);
         path.pop();
     }
     runs
@@ -206,9 +240,14 @@ fn explore(parts: usize, pairs: bool, path: &mut Vec<usize>) -> usize {
 
 #[test]
 fn every_order_ends_every_bio_once() {
-    for parts in [2, 3] {
+    for (sources, commands) in [(1, 1), (2, 1), (1, 2), (2, 2)] {
         for pairs in [true, false] {
-            let runs = explore(parts, pairs, &mut Vec::new());
+            let shape = Shape {
+                sources,
+                commands,
+                pairs,
+            };
+            let runs = explore(shape, &mut Vec::new());
             assert!(runs > 20, "only {runs} runs");
         }
     }

@@ -165,6 +165,38 @@ proptest! {
     }
 
     #[test]
+    fn batches_are_the_same_chunks(
+        src in lengths(), cuts in lengths(), limits in limits(), most in 1_usize..6,
+    ) {
+        let (src, dst) = lists(&src, &cuts, 1);
+        let mut plan = Plan::new(&src[..], &dst[..]);
+        let mut one_by_one = plan;
+        while let Some(batch) = plan.batch(&limits, most) {
+            prop_assert!((1..=most).contains(&batch.chunks()));
+            for _ in 0..batch.chunks() {
+                let chunk = one_by_one.peek(&limits);
+                prop_assert_eq!(chunk.map(|chunk| chunk.len), Some(batch.each()));
+                one_by_one.advance(batch.each());
+            }
+            let whole = batch.whole();
+            if batch.chunks() > 1 {
+                prop_assert_eq!(plan.sources(&whole).count(), 1);
+                prop_assert_eq!(plan.destinations(&whole).count(), 1);
+            }
+            // As many as there could be.
+            let next = one_by_one.peek(&limits);
+            if let Some(next) = next.filter(|_| batch.chunks() < most) {
+                let longer = Limits { max: whole.len.checked_add(next.len).unwrap(), ..limits };
+                let longer = Limits { src_segments: 1, dst_segments: 1, segment: Sectors::ZERO, ..longer };
+                let fits = plan.peek(&longer).is_some_and(|chunk| chunk.len == longer.max);
+                prop_assert!(!fits || next.len != batch.each());
+            }
+            plan.advance(whole.len);
+        }
+        prop_assert!(one_by_one.peek(&limits).is_none());
+    }
+
+    #[test]
     fn limits_never_exceed_a_wish(
         hw in any::<u32>(), user in any::<u32>(), block in block(), segment in any::<u32>(),
         src_segments in any::<u16>(), dst_segments in any::<u16>(), excluded in any::<bool>(),
@@ -211,14 +243,15 @@ proptest! {
         let outcomes: Vec<_> = outcomes.into_iter().map(|number| Outcome::ALL[number]).collect();
         let (mut window, mut gap) = (Window::new(), Gap::NONE);
         let slots: Vec<_> = (1..=outcomes.len() as u64)
-            .map(|len| window.begin(Sectors::new(len)).unwrap())
+            .map(|len| window.begin(Sectors::new(len), 1).unwrap())
             .collect();
         let start = |chunk: usize| Sectors::new((1..=chunk as u64).sum());
         let mut turned: Vec<usize> = (0..outcomes.len()).collect();
         turned.rotate_left(order.index(outcomes.len()));
         for chunk in turned {
-            let at = window.end(slots[chunk], outcomes[chunk], Sectors::ZERO);
+            let at = window.start_of(slots[chunk]);
             prop_assert_eq!(at, start(chunk));
+            window.end(slots[chunk], outcomes[chunk], Sectors::ZERO);
             if outcomes[chunk] == Outcome::Failed {
                 gap.note(at, chunk);
             }

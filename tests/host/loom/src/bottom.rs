@@ -3,21 +3,23 @@
 //! What `block/copy/bottom.rs` does, step by step.
 
 use loom::sync::atomic::Ordering::Acquire;
+use loom::sync::atomic::Ordering::Relaxed;
 use loom::sync::atomic::Ordering::Release;
 
 use crate::context::lock;
 use crate::context::Context;
 use crate::context::IGNORED;
 use crate::memory::Pointer;
-use crate::protocol::Park;
-use crate::protocol::CARRIER;
+use crate::protocol::Arrival;
+use crate::stack::arrive;
 use crate::stack::OwnedBio;
+use crate::stack::LEN;
 use crate::world::Error;
 use crate::world::Event;
 use crate::world::Fault;
 
 /// Where a bio came to lie.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 pub(crate) struct Place {
     len: usize,
     domain: usize,
@@ -25,61 +27,129 @@ pub(crate) struct Place {
 
 /// `intercept()`, of a device at the bottom.
 pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
-    let (world, index, context) = (bio.world, bio.index, bio.context.clone());
-    let place = Place {
+    if bio.index < bio.context.commands {
+        command_arrives(bio)
+    } else {
+        source_arrives(bio)
+    }
+}
+
+fn place_of(bio: &OwnedBio) -> Place {
+    Place {
         len: bio.len,
         domain: bio.domain,
-    };
+    }
+}
 
+fn refuse(bio: OwnedBio) {
+    let error = lock(&bio.context).error();
+    bio.world
+        .saw(error.map_or(Event::Duplicate, |_| Event::Late));
+    bio.end(Some(error.unwrap_or(IGNORED)));
+}
+
+fn source_arrives(bio: OwnedBio) -> Option<OwnedBio> {
+    let (world, index, context) = (bio.world, bio.index, bio.context.clone());
+    let place = place_of(&bio);
     let mut state = lock(&context);
-    match state.park(index, bio) {
-        Park::Pass(bio) => {
+    let arrival = state.source(index - context.commands, bio);
+    if let Arrival::Refused(bio) = arrival {
+        drop(state);
+        refuse(bio);
+        return None;
+    }
+    world.saw(Event::Held);
+    if world.has(Fault::PlacesUnlocked) {
+        drop(state);
+        put(&context, index, place);
+        state = lock(&context);
+    } else if !world.has(Fault::ReadyEarly) {
+        put(&context, index, place);
+    }
+    let Arrival::Ready(waiting) = arrival else {
+        return None;
+    };
+    let order = if world.has(Fault::ReadyRelaxed) {
+        Relaxed
+    } else {
+        Release
+    };
+    context.ready.store(true, order);
+    if world.has(Fault::ReadyEarly) {
+        put(&context, index, place);
+    }
+    drop(state);
+
+    let mut last = None;
+    for bio in waiting {
+        world.saw(Event::Waited);
+        if let Some(bio) = start(bio) {
+            if let Some(before) = last.replace(bio) {
+                // It passes.
+                arrive(before);
+            }
+        }
+    }
+    last
+}
+
+fn command_arrives(mut bio: OwnedBio) -> Option<OwnedBio> {
+    let (world, index, context) = (bio.world, bio.index, bio.context.clone());
+    let (id, here) = (bio.clone + 1, place_of(&bio));
+    match context.parts[index]
+        .arrived
+        .compare_exchange(0, id, Acquire, Relaxed)
+    {
+        Ok(_) => put(&context, index, here),
+        Err(before) if before == id && get(&context, index) == Some(here) => {
             world.saw(Event::Passed);
+            return Some(bio);
+        }
+        Err(_) => {
+            refuse(bio);
+            return None;
+        }
+    }
+    if !context.ready.load(Acquire) {
+        let arrival = lock(&context).command(bio);
+        bio = match arrival {
+            Arrival::Held => {
+                world.saw(Event::Held);
+                return None;
+            }
+            Arrival::Ready(bio) => bio,
+            Arrival::Refused(bio) => {
+                refuse(bio);
+                return None;
+            }
+        };
+    }
+    start(bio)
+}
+
+fn start(bio: OwnedBio) -> Option<OwnedBio> {
+    let (world, index, context) = (bio.world, bio.index, bio.context.clone());
+    match pair(&context, index) {
+        Ok(first) => {
+            context.parts[index].from.with_mut(|from| {
+                // SAFETY: Loom has checked that nobody else accesses it.
+                unsafe { *from = Some(first) };
+            });
+            world.saw(Event::Dispatched);
             Some(bio)
         }
-        Park::Refused(bio) => {
-            let error = state.error();
-            drop(state);
-            world.saw(error.map_or(Event::Duplicate, |_| Event::Late));
-            bio.end(Some(error.unwrap_or(IGNORED)));
-            None
-        }
-        Park::Held => {
-            if world.has(Fault::PlacesUnlocked) {
-                drop(state);
+        Err(error) => {
+            world.saw(Event::Refused);
+            context.parts[index].strayed.with_mut(|strayed| {
+                // SAFETY: Loom has checked that nobody else accesses it.
+                unsafe { *strayed = error == Error::Domain };
+            });
+            if world.has(Fault::EndsCommandTwice) {
+                bio.forge().end(Some(IGNORED));
             }
-            put(&context, index, place);
-            world.saw(Event::Held);
+            // The status does not say more.
+            bio.end(Some(IGNORED));
             None
-        }
-        Park::Dispatch(carrier) => {
-            put(&context, index, place);
-            match pair(&context) {
-                Ok(()) => {
-                    drop(state);
-                    world.saw(Event::Dispatched);
-                    Some(carrier)
-                }
-                Err(error) => {
-                    let mut others = state.refuse(error);
-                    if world.has(Fault::RefusesLocked) {
-                        others.drain(..).for_each(|bio| bio.end(Some(error)));
-                    }
-                    drop(state);
-                    world.saw(Event::Refused);
-                    if world.has(Fault::LosesOthers) {
-                        others.clear();
-                    }
-                    if world.has(Fault::EndsCarrierTwice) {
-                        carrier.forge().end(Some(error));
-                    }
-                    for bio in others {
-                        bio.end(Some(error));
-                    }
-                    carrier.end(Some(error));
-                    None
-                }
-            }
         }
     }
 }
@@ -96,34 +166,39 @@ fn get(context: &Context, index: usize) -> Option<Place> {
     context.parts[index].place.with(|place| unsafe { *place })
 }
 
-/// `pair()`.
-fn pair(context: &Context) -> Result<(), Error> {
-    let to = get(context, CARRIER).ok_or(IGNORED)?;
-    let mut sum = 0;
-    for index in CARRIER + 1..context.parts.len() {
-        let from = get(context, index).ok_or(IGNORED)?;
+/// `pair()`. Returns how much of the first source the command reads.
+fn pair(context: &Context, index: usize) -> Result<usize, Error> {
+    let to = get(context, index).ok_or(IGNORED)?;
+    let (mut first, mut sum) = (None, 0);
+    for source in context.commands..context.parts.len() {
+        let from = get(context, source).ok_or(IGNORED)?;
         if from.domain != to.domain {
             return Err(Error::Domain);
         }
-        sum += from.len;
+        let len = if context.commands > 1 {
+            from.len.saturating_sub(index * LEN).min(LEN)
+        } else {
+            from.len
+        };
+        first = first.or(Some(len));
+        sum += len;
     }
-    let len = (context.parts.len() - 1) * crate::stack::LEN;
-    if sum == len && to.len == len {
-        context.dispatched.store(true, Release);
-        Ok(())
+    if sum == to.len && sum == context.command_len() {
+        first.ok_or(IGNORED)
     } else {
         Err(IGNORED)
     }
 }
 
-/// `sources()`: how much a command reads that was dispatched.
+/// `sources()`: how much a command reads that was paired.
 pub(crate) fn sources(carrier: &OwnedBio) -> Option<usize> {
     let context = &carrier.context;
-    if !context.dispatched.load(Acquire) {
-        return None;
-    }
-    let lens = (CARRIER + 1..context.parts.len())
+    let first = context.parts[carrier.index].from.with(|from| {
+        // SAFETY: Loom has checked that nobody writes it.
+        unsafe { *from }
+    })?;
+    let others = (context.commands + 1..context.parts.len())
         .filter_map(|index| get(context, index))
         .map(|place| place.len);
-    Some(lens.sum())
+    Some(first + others.sum::<usize>())
 }

@@ -2,13 +2,15 @@
 
 //! What `block/copy/context.rs` does, step by step.
 
-use std::iter::once;
 use std::ops::Deref;
 use std::ops::DerefMut;
 use std::thread::panicking;
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::AtomicBool;
+use loom::sync::atomic::AtomicUsize;
+use loom::sync::atomic::Ordering::AcqRel;
+use loom::sync::atomic::Ordering::Relaxed;
 use loom::sync::Mutex;
 use loom::sync::MutexGuard;
 
@@ -16,29 +18,21 @@ use crate::bottom::Place;
 use crate::memory::Pointer;
 use crate::protocol;
 use crate::protocol::Sole;
-use crate::protocol::CARRIER;
 use crate::shared::Shared;
 use crate::stack::submit_bio;
 use crate::stack::OwnedBio;
 use crate::stack::RawBio;
+use crate::stack::LEN;
 use crate::world::Error;
 use crate::world::Event;
 use crate::world::Fault;
 use crate::world::World;
 
-pub(crate) type State = protocol::Chunk<OwnedBio, Vec<OwnedBio>, Error>;
+pub(crate) type State = protocol::Batch<Vec<OwnedBio>, Error>;
 
 impl protocol::BioList<OwnedBio> for Vec<OwnedBio> {
     fn push(&mut self, bio: OwnedBio) {
         Vec::push(self, bio);
-    }
-}
-
-impl protocol::Handle for OwnedBio {
-    type Id = (usize, usize);
-
-    fn id(&self) -> (usize, usize) {
-        (self.index, self.clone)
     }
 }
 
@@ -47,13 +41,25 @@ pub(crate) const IGNORED: Error = Error::Ignored;
 pub(crate) struct Part {
     pub(crate) bio: UnsafeCell<RawBio>,
     pub(crate) place: UnsafeCell<Option<Place>>,
+    pub(crate) from: UnsafeCell<Option<usize>>,
+    pub(crate) arrived: AtomicUsize,
+    pub(crate) strayed: UnsafeCell<bool>,
 }
 
 pub(crate) struct Context {
     state: Mutex<State>,
-    pub(crate) dispatched: AtomicBool,
+    pub(crate) ready: AtomicBool,
+    left: AtomicUsize,
+    pub(crate) commands: usize,
     pub(crate) parts: Vec<Part>,
     pub(crate) shared: Pointer<Shared>,
+}
+
+impl Context {
+    /// How long a command is.
+    pub(crate) fn command_len(&self) -> usize {
+        (self.parts.len() - self.commands) * LEN
+    }
 }
 
 /// The lock of a context. To drop it is an access to the context as well.
@@ -91,19 +97,24 @@ impl Drop for Locked<'_> {
 
 /// `submit()`.
 pub(crate) fn submit(world: &'static World, shared: &Pointer<Shared>) {
-    let parts = world.parts();
+    let (parts, commands) = (world.parts(), world.commands());
     let context = Pointer::new(Context {
-        state: Mutex::new(State::new(parts)),
-        dispatched: AtomicBool::new(false),
+        state: Mutex::new(State::new(parts - commands)),
+        ready: AtomicBool::new(false),
+        left: AtomicUsize::new(commands),
+        commands,
         parts: (0..parts)
             .map(|_| Part {
                 bio: UnsafeCell::new(RawBio::Initialized),
                 place: UnsafeCell::new(None),
+                from: UnsafeCell::new(None),
+                arrived: AtomicUsize::new(0),
+                strayed: UnsafeCell::new(false),
             })
             .collect(),
         shared: shared.clone(),
     });
-    for index in Iterator::chain(CARRIER + 1..parts, once(CARRIER)) {
+    for index in Iterator::chain(commands..parts, 0..commands) {
         if world.has(Fault::StopsEarly) && lock(&context).error().is_some() {
             break;
         }
@@ -117,36 +128,76 @@ pub(crate) fn submit(world: &'static World, shared: &Pointer<Shared>) {
 /// `part_end_io()`.
 pub(crate) fn part_end_io(bio: OwnedBio) {
     let (world, index, context) = (bio.world, bio.index, bio.context);
-    let error = context.parts[index].bio.with(|bio| {
+    let (ended, why) = if index < context.commands {
+        let order = if world.has(Fault::CountsRelaxed) {
+            Relaxed
+        } else {
+            AcqRel
+        };
+        let left = context.left.fetch_sub(1, order);
+        if left != 1 {
+            world.saw(Event::OthersLeft);
+            if world.has(Fault::LooksBackAtOthers) {
+                let _ = lock(&context).error();
+            }
+            return;
+        }
+        let verdict = verdict(&context, index);
+        (lock(&context).commands_ended(verdict), verdict)
+    } else {
+        let error = status(&context, index);
+        let mut state = lock(&context);
+        let ended = state.source_ended(error, IGNORED);
+        let why = state.error();
+        if world.has(Fault::EndsLocked) {
+            ended.waiting.into_iter().for_each(|bio| bio.end(why));
+            return;
+        }
+        (ended, why)
+    };
+    if let Some(sole) = ended.last {
+        world.saw(Event::LastIsPart(index));
+        finish(world, &context, sole);
+    } else {
+        if world.has(Fault::LosesParked) {
+            return;
+        }
+        for bio in Iterator::chain(ended.waiting.into_iter(), ended.sources) {
+            world.saw(Event::EndedParked);
+            bio.end(why);
+        }
+    }
+}
+
+/// `bi_status` of a bio that has ended.
+fn status(context: &Context, index: usize) -> Option<Error> {
+    context.parts[index].bio.with(|bio| {
         // SAFETY: Loom has checked that nobody writes it.
         match unsafe { *bio } {
             RawBio::Ended(error) => error,
             other => panic!("a bio that has ended is {other:?}"),
         }
-    });
+    })
+}
 
-    let mut state = lock(&context);
-    let (parked, last) = state.ended(index, error, IGNORED);
-    let status = state.error();
-    if world.has(Fault::EndsLocked) {
-        parked.into_iter().for_each(|bio| bio.end(status));
-        return;
-    }
-    drop(state);
-
-    if let Some(sole) = last {
-        world.saw(Event::LastIsPart(index));
-        finish(world, &context, status, sole);
-    } else {
-        for bio in parked {
-            world.saw(Event::EndedParked);
-            bio.end(status);
-        }
+/// `verdict()`.
+fn verdict(context: &Context, index: usize) -> Option<Error> {
+    let part = &context.parts[index];
+    // SAFETY: Loom has checked that nobody writes it.
+    let strayed = part.strayed.with(|strayed| unsafe { *strayed });
+    match status(context, index) {
+        Some(_) if strayed => Some(Error::Domain),
+        None if part.arrived.load(Relaxed) == 0 => Some(IGNORED),
+        status => status,
     }
 }
 
 /// `finish()`.
-fn finish(world: &'static World, context: &Pointer<Context>, verdict: Option<Error>, _sole: Sole) {
+fn finish(world: &'static World, context: &Pointer<Context>, _sole: Sole) {
+    let error = lock(context).source_error();
+    let verdicts = (0..context.commands)
+        .map(|index| error.or(verdict(context, index)))
+        .collect();
     for part in &context.parts {
         part.bio.with_mut(|bio| {
             // SAFETY: Loom has checked that nobody else accesses it.
@@ -158,5 +209,5 @@ fn finish(world: &'static World, context: &Pointer<Context>, verdict: Option<Err
     if !world.has(Fault::Leaks) {
         context.free();
     }
-    shared.chunk_over(world, verdict);
+    shared.chunks_over(world, verdicts);
 }

@@ -8,9 +8,9 @@
 //!
 //! | kernel | here | the same |
 //! |---|---|---|
-//! | `context.rs`: `submit`, `part_end_io`, `finish` | `context.rs` | names and steps |
-//! | `bottom.rs`: `intercept`, `pair`, `sources` | `bottom.rs` | names and steps |
-//! | `shared.rs`: `begin`, `chunk_over`, `wake`, `look`, `arm` | `shared.rs` | for one chunk |
+//! | `context.rs`: `submit`, `part_end_io`, `verdict`, `finish` | `context.rs` | names and steps |
+//! | `bottom.rs`: `intercept` and what it calls, `sources` | `bottom.rs` | names and steps |
+//! | `shared.rs`: `begin`, `chunks_over`, `wake`, `look`, `arm` | `shared.rs` | for one batch |
 //! | `job.rs`, `background.rs`: turns, end of a copy | `shared.rs`: `drive`, `turns` | in short |
 //! | the locks | loom's mutexes | |
 //! | the memory of a context, and of a copy | `memory.rs` | freed by hand |
@@ -25,14 +25,14 @@
 //! - the bios, and the places where they came to lie, are written by one thread at a time: loom;
 //! - nothing is parked for ever and no verdict is lost, since the copy waits for it; no bio is
 //!   ended with the lock held, since that takes the lock again: loom sees a deadlock or a leak;
-//! - each bio that was submitted is ended once, there is one verdict, and it is a success if and
-//!   only if the device executed the command, which it does at most once: assertions here.
+//! - each bio that was submitted is ended once, each command has one verdict, and it is a success if
+//!   and only if the device executed it, which it does at most once: assertions here.
 //!
 //! The scenarios of three parts, and those with clones, bound the preemptions of a run, to save
 //! time.
 //!
 //! What is not checked: interrupts that come while the same CPU has the lock (lockdep looks for
-//! that), and more than one chunk of a copy (`progress.rs` has tests of its own).
+//! that), and more than one batch of a copy (`progress.rs` has tests of its own).
 
 // What is not called here, the engine calls.
 #![allow(dead_code)]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `block/copy/shared.rs` does, step by step, for a copy of one chunk, and how such a copy is
+//! What `block/copy/shared.rs` does, step by step, for a copy of one batch, and how such a copy is
 //! driven (`job.rs`, `background.rs`).
 
 use std::sync::atomic::AtomicBool;
@@ -21,7 +21,7 @@ use crate::world::World;
 
 struct State {
     in_flight: usize,
-    verdict: Option<Option<Error>>,
+    verdicts: Option<Vec<Option<Error>>>,
     ended: bool,
     waiting: bool,
 }
@@ -35,31 +35,31 @@ impl State {
 pub(crate) struct Shared {
     state: Mutex<State>,
     woken: Notify,
-    /// Not in the kernel: whether the device executed the command.
-    executed: AtomicBool,
+    /// Not in the kernel: whether the device executed each of the commands.
+    executed: Vec<AtomicBool>,
 }
 
 impl Shared {
-    fn new() -> Self {
+    fn new(commands: usize) -> Self {
         Self {
             state: Mutex::new(State {
                 in_flight: 0,
-                verdict: None,
+                verdicts: None,
                 ended: false,
                 waiting: false,
             }),
             woken: Notify::new(),
-            executed: AtomicBool::new(false),
+            executed: (0..commands).map(|_| AtomicBool::new(false)).collect(),
         }
     }
 
-    pub(crate) fn execute(&self) {
-        let before = self.executed.swap(true, Ordering::Relaxed);
+    pub(crate) fn execute(&self, command: usize) {
+        let before = self.executed[command].swap(true, Ordering::Relaxed);
         assert!(!before, "executed twice");
     }
 
-    fn begin(&self) {
-        self.state.lock().unwrap().in_flight += 1;
+    fn begin(&self, chunks: usize) {
+        self.state.lock().unwrap().in_flight += chunks;
     }
 
     /// How many chunks are in flight.
@@ -75,17 +75,18 @@ impl Shared {
         state.waiting
     }
 
-    fn result(&self) -> Option<Error> {
-        let state = self.state.lock().unwrap();
-        state.verdict.expect("a chunk that is over has a verdict")
+    fn result(&self) -> Vec<Option<Error>> {
+        let mut state = self.state.lock().unwrap();
+        let verdicts = state.verdicts.take();
+        verdicts.expect("chunks that are over have verdicts")
     }
 }
 
 impl Pointer<Shared> {
-    pub(crate) fn chunk_over(&self, world: &'static World, verdict: Option<Error>) {
+    pub(crate) fn chunks_over(&self, world: &'static World, verdicts: Vec<Option<Error>>) {
         let mut state = self.state.lock().unwrap();
-        assert_eq!(state.verdict.replace(verdict), None, "two verdicts");
-        state.in_flight -= 1;
+        state.in_flight -= verdicts.len();
+        assert_eq!(state.verdicts.replace(verdicts), None, "told twice");
         state.ended = true;
         if world.has(Fault::WakesLate) {
             drop(state);
@@ -117,8 +118,8 @@ impl Pointer<Shared> {
 
 /// Begins a copy, and drives it to its end, or until it is somebody else's.
 pub(crate) fn drive(world: &'static World) {
-    let shared = Pointer::new(Shared::new());
-    shared.begin();
+    let shared = Pointer::new(Shared::new(world.commands()));
+    shared.begin(world.commands());
     context::submit(world, &shared);
     turns(world, &shared);
 }
@@ -137,18 +138,15 @@ fn turns(world: &'static World, shared: &Pointer<Shared>) {
 
 /// The copy is over.
 fn finish(world: &World, shared: &Pointer<Shared>) {
-    let verdict = shared.result();
-    let executed = shared.executed.load(Ordering::Relaxed);
-    let doubles = world
-        .scenario
-        .ways
-        .iter()
-        .any(|(way, _)| *way == Way::Doubles);
-    match verdict {
-        None => assert!(executed, "a success that was none"),
-        // The second of two clones fails the part that they are, whatever became of the first.
-        Some(error) => assert!(!executed || doubles, "a success that became {error:?}"),
+    for (command, verdict) in shared.result().into_iter().enumerate() {
+        let executed = shared.executed[command].load(Ordering::Relaxed);
+        let doubles = world.scenario.ways[command].0 == Way::Doubles;
+        match verdict {
+            None => assert!(executed, "a success that was none"),
+            // The second of two clones fails the command that they are, whatever became of the first.
+            Some(error) => assert!(!executed || doubles, "a success that became {error:?}"),
+        }
+        world.saw(Event::Verdict(verdict));
     }
-    world.saw(Event::Verdict(verdict));
     shared.free();
 }

@@ -11,14 +11,13 @@ use crate::bottom;
 use crate::context::part_end_io;
 use crate::context::Context;
 use crate::memory::Pointer;
-use crate::protocol::CARRIER;
 use crate::world::Device;
 use crate::world::Error;
 use crate::world::Thread;
 use crate::world::Way;
 use crate::world::World;
 
-/// The length of a source; the carrier is as long as all of them.
+/// What one command reads of one source.
 pub(crate) const LEN: usize = 2;
 
 /// The memory of a bio, in its context.
@@ -102,16 +101,16 @@ pub(crate) fn submit_bio(world: &'static World, context: &Pointer<Context>, inde
         assert_eq!(before, RawBio::Initialized, "submitted twice");
     });
     let (way, on) = world.scenario.ways[index];
-    let sources = if index == CARRIER {
-        world.parts() - 1
+    let len = if index < context.commands {
+        context.command_len()
     } else {
-        1
+        context.commands * LEN
     };
     let bio = OwnedBio {
         context: context.clone(),
         index,
         world,
-        len: sources * LEN,
+        len,
         domain: if way == Way::Strays { index + 1 } else { 0 },
         clone: 0,
         clones: None,
@@ -141,7 +140,7 @@ fn go_on(on: Thread, f: impl FnOnce() + 'static) {
 }
 
 /// The bottom of the stack: what comes out of the engine goes to the driver.
-fn arrive(bio: OwnedBio) {
+pub(crate) fn arrive(bio: OwnedBio) {
     if let Some(carrier) = bottom::intercept(bio) {
         go_on(carrier.world.scenario.device.1, move || execute(carrier));
     }
@@ -150,18 +149,18 @@ fn arrive(bio: OwnedBio) {
 /// The device has the command.
 fn execute(carrier: OwnedBio) {
     let sources = bottom::sources(&carrier);
-    assert_eq!(sources, Some((carrier.world.parts() - 1) * LEN));
+    assert_eq!(sources, Some(carrier.context.command_len()));
     match carrier.world.scenario.device.0 {
         Device::Fails => carrier.end(Some(Error::Medium)),
         Device::Succeeds => succeed(carrier),
         Device::FailsOver => {
             let again = bottom::intercept(carrier);
-            succeed(again.expect("a carrier that was dispatched passes"));
+            succeed(again.expect("a command that was paired passes"));
         }
     }
 }
 
 fn succeed(carrier: OwnedBio) {
-    carrier.context.shared.execute();
+    carrier.context.shared.execute(carrier.index);
     carrier.end(None);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What happens to the bios of a chunk, and what was seen of it.
+//! What happens to the bios of a batch, and what was seen of it.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ use loom::model::Builder;
 
 use crate::shared::drive;
 
-/// What a bio or a chunk comes to.
+/// What a bio or a command comes to.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Error {
     /// A layer on the way down failed the bio.
@@ -71,20 +71,26 @@ pub enum Driver {
 pub enum Fault {
     /// The end of a part ends the parked ones with the lock held.
     EndsLocked,
-    /// So does who refuses to dispatch.
-    RefusesLocked,
     /// The submitter does not submit the rest once a part has failed.
     StopsEarly,
-    /// The submitter looks at the chunk after it has submitted the last part.
+    /// The submitter looks at the batch after it has submitted the last part.
     LooksBack,
+    /// A command looks at it after it has ended, when others have not.
+    LooksBackAtOthers,
     /// The last user does not free it.
     Leaks,
-    /// A carrier that is refused is ended twice.
-    EndsCarrierTwice,
-    /// The parts that are parked when the dispatch is refused are forgotten.
-    LosesOthers,
-    /// The place of a bio is written after the lock was dropped.
+    /// A command that cannot be paired is ended twice.
+    EndsCommandTwice,
+    /// The bios that are to be ended with another part are forgotten.
+    LosesParked,
+    /// The place of a source is written after the lock was dropped.
     PlacesUnlocked,
+    /// Commands are told that all sources are there before the place of the last one is written.
+    ReadyEarly,
+    /// They are told so in an order that the place need not keep.
+    ReadyRelaxed,
+    /// Commands that have ended are counted in an order that their ends need not keep.
+    CountsRelaxed,
     /// The copy is woken after its lock was dropped.
     WakesLate,
     /// It is woken whether it waits or not.
@@ -94,8 +100,10 @@ pub enum Fault {
 /// What is to happen.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// The carrier's, then the sources'.
+    /// The commands', then the sources'.
     pub ways: Vec<(Way, Thread)>,
+    /// How many commands there are.
+    pub commands: usize,
     pub device: (Device, Thread),
     pub driver: Driver,
     pub fault: Option<Fault>,
@@ -108,6 +116,7 @@ impl Scenario {
     pub fn new(ways: &[(Way, Thread)], device: (Device, Thread)) -> Self {
         Self {
             ways: ways.to_vec(),
+            commands: 1,
             device,
             driver: Driver::Caller,
             fault: None,
@@ -119,25 +128,29 @@ impl Scenario {
 /// What happened in some interleaving.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Event {
-    /// A bio was parked.
+    /// A source was parked, or a command that has to wait.
     Held,
-    /// A bio arrived when the chunk was over.
+    /// A command that has waited goes on.
+    Waited,
+    /// A bio arrived when the batch was over.
     Late,
     /// A part arrived that was there already.
     Duplicate,
     /// The command went to the driver.
     Dispatched,
-    /// All parts were there, but the command was refused.
+    /// All sources were there, but the command was refused.
     Refused,
-    /// The carrier came by once more.
+    /// A command came by once more.
     Passed,
+    /// A command ended before others of its batch did.
+    OthersLeft,
     /// The end of a part ended parked ones.
     EndedParked,
     /// The end of this part was the last use.
     LastIsPart(usize),
     /// The copy went on in a worker.
     Worked,
-    /// The verdict was this.
+    /// The verdict of a command was this.
     Verdict(Option<Error>),
 }
 
@@ -163,12 +176,16 @@ impl World {
         self.scenario.fault == Some(fault)
     }
 
+    pub(crate) fn commands(&self) -> usize {
+        self.scenario.commands
+    }
+
     pub(crate) fn parts(&self) -> usize {
         self.scenario.ways.len()
     }
 }
 
-/// Runs one chunk in every interleaving of its threads.
+/// Runs one batch in every interleaving of its threads.
 ///
 /// # Panics
 ///

@@ -12,7 +12,7 @@ use copy_loom::Thread::*;
 use copy_loom::Way;
 use copy_loom::Way::*;
 
-/// A chunk whose source goes this way, with a mistake.
+/// A batch of one command whose source goes this way, with a mistake.
 fn explore_fault(fault: Fault, source: Way) {
     let ways = [(Arrives, Own), (source, Own)];
     explore(Scenario {
@@ -32,15 +32,38 @@ macro_rules! faults {
 }
 
 faults! {
-    parked_bios_ended_with_the_lock: EndsLocked, Fails, "deadlock";
-    others_ended_with_the_lock: RefusesLocked, Strays, "deadlock";
+    what_waits_ended_with_the_lock: EndsLocked, Fails, "deadlock";
     the_rest_not_submitted_after_an_error: StopsEarly, Fails, "deadlock";
-    the_chunk_looked_at_after_the_last_part: LooksBack, Arrives, "Causality violation";
-    the_chunk_not_freed: Leaks, Arrives, "leaked";
-    a_refused_carrier_ended_twice: EndsCarrierTwice, Strays, "used after it was freed";
-    the_others_forgotten: LosesOthers, Strays, "deadlock";
+    the_batch_looked_at_after_the_last_part: LooksBack, Arrives, "Causality violation";
+    the_batch_not_freed: Leaks, Arrives, "leaked";
+    a_refused_command_ended_twice: EndsCommandTwice, Strays, "used after it was freed";
+    the_parked_forgotten: LosesParked, Strays, "deadlock";
     a_place_written_without_the_lock: PlacesUnlocked, Arrives, "Causality violation";
+    ready_before_the_place_is_written: ReadyEarly, Arrives, "Causality violation";
+    ready_in_no_order: ReadyRelaxed, Arrives, "Causality violation";
     the_copy_woken_without_the_lock: WakesLate, Arrives, "Causality violation";
+}
+
+/// Two commands that share a source, with a mistake.
+fn explore_two(fault: Fault) {
+    explore(Scenario {
+        fault: Some(fault),
+        commands: 2,
+        preemptions: Some(2),
+        ..Scenario::new(&[(Arrives, Own); 3], (Device::Succeeds, Same))
+    });
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn ends_counted_in_no_order() {
+    explore_two(Fault::CountsRelaxed);
+}
+
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn the_batch_looked_at_when_others_are_left() {
+    explore_two(Fault::LooksBackAtOthers);
 }
 
 #[test]

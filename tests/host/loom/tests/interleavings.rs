@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Chunks whose bios go every way, on threads of their own. What must hold in each interleaving is
+//! Batches whose bios go every way, on threads of their own. What must hold in each interleaving is
 //! checked by the model; that what a test is about did happen in one of them is checked here.
 
 use std::collections::BTreeSet;
@@ -21,13 +21,16 @@ use copy_loom::Way::*;
 const THREADS: [Thread; 2] = [Same, Own];
 const DEVICE: (Device, Thread) = (Device::Succeeds, Own);
 
-/// What the caller of such a chunk may be told.
+/// What the caller of such a command may be told.
 fn verdicts(scenario: &Scenario) -> BTreeSet<Option<Error>> {
     let errors: BTreeSet<_> = scenario
         .ways
         .iter()
-        .filter_map(|(way, _)| match way {
+        .enumerate()
+        .filter_map(|(part, (way, _))| match way {
             Arrives => None,
+            // The second is refused, and ends when the command has.
+            Doubles if part > 0 => None,
             Strays => Some(Error::Domain),
             Fails => Some(Error::Broken),
             Splits | Doubles | Ignored => Some(Error::Ignored),
@@ -192,4 +195,81 @@ fn three_parts_in_depth() {
 fn pairs<T: Copy>(of: &[T]) -> impl Iterator<Item = (T, T)> + '_ {
     of.iter()
         .flat_map(|first| of.iter().map(|second| (*first, *second)))
+}
+
+/// Commands that share a source, each of which goes its way. Three preemptions a run.
+fn shared(commands: &[(Way, Thread)], source: (Way, Thread), preemptions: usize) -> Scenario {
+    let ways = [commands, &[source]].concat();
+    Scenario {
+        commands: commands.len(),
+        preemptions: Some(preemptions),
+        ..Scenario::new(&ways, DEVICE)
+    }
+}
+
+/// Explores such a scenario: some interleaving must have had each of the events `some`, and none
+/// may have had any of `none`.
+fn check_shared(scenario: Scenario, some: &[Event], none: &[Event]) {
+    let seen = explore(scenario.clone());
+    println!("{:?}: {seen:?}", scenario.ways);
+    for event in some {
+        assert!(seen.events.contains(event), "{scenario:?}: no {event:?}");
+    }
+    for event in none {
+        assert!(!seen.events.contains(event), "{scenario:?}: {event:?}");
+    }
+}
+
+#[test]
+fn commands_that_share_a_source() {
+    let failures = [Error::Broken, Error::Medium, Error::Domain, Error::Ignored];
+    let failures = failures.map(|error| Verdict(Some(error)));
+    for source in THREADS {
+        let scenario = shared(&[(Arrives, Own), (Arrives, Same)], (Arrives, source), 3);
+        let some = [Dispatched, OthersLeft, Verdict(None)];
+        check_shared(scenario, &some, &failures);
+    }
+    // As they usually go: one after the other.
+    let scenario = shared(&[(Arrives, Same); 3], (Arrives, Same), 2);
+    check_shared(scenario, &[Dispatched, OthersLeft], &failures);
+    let waiting = shared(&[(Arrives, Same); 3], (Arrives, Own), 2);
+    check_shared(waiting, &[Waited, Passed, OthersLeft], &failures);
+}
+
+#[test]
+fn a_command_that_fails_alone() {
+    for (way, error) in [
+        (Fails, Error::Broken),
+        (Ignored, Error::Ignored),
+        (Strays, Error::Domain),
+    ] {
+        for on in THREADS {
+            let scenario = shared(&[(way, on), (Arrives, Own)], (Arrives, Own), 3);
+            let some = [Verdict(Some(error)), Verdict(None), Dispatched];
+            check_shared(scenario, &some, &[Late]);
+        }
+    }
+}
+
+#[test]
+fn a_shared_source_that_fails() {
+    for (way, error) in [(Fails, Error::Broken), (Ignored, Error::Ignored)] {
+        let scenario = shared(&[(Arrives, Own), (Arrives, Own)], (way, Own), 3);
+        let some = [Held, Late, EndedParked, Verdict(Some(error))];
+        check_shared(scenario, &some, &[Dispatched, Verdict(None)]);
+    }
+    let scenario = shared(&[(Arrives, Own), (Fails, Own)], (Fails, Own), 3);
+    check_shared(scenario, &[Late, EndedParked], &[Dispatched]);
+}
+
+#[test]
+fn commands_that_all_fail() {
+    let scenario = shared(&[(Fails, Own), (Fails, Own)], (Arrives, Own), 3);
+    check_shared(scenario, &[Held, Late, EndedParked], &[Dispatched]);
+    let device = Scenario {
+        device: (Device::Fails, Own),
+        ..shared(&[(Arrives, Same), (Arrives, Own)], (Arrives, Same), 3)
+    };
+    let some = [Dispatched, Verdict(Some(Error::Medium))];
+    check_shared(device, &some, &[Verdict(None)]);
 }
