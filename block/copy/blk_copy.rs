@@ -26,6 +26,7 @@
 mod background;
 mod bottom;
 mod context;
+mod ends;
 mod ffi;
 mod file;
 mod job;

@@ -8,9 +8,11 @@ use super::{
         locate,
         part,
         state,
-        status_of,
         Context,
-        Place,
+        Place, //
+    },
+    ends::{
+        status_of,
         IGNORED, //
     },
     protocol::Arrival,
@@ -233,94 +235,64 @@ pub(crate) fn split(bio: &Bio, len: Sectors) {
 ///
 /// The context is ready, and the command's bio is the caller's.
 unsafe fn pair(context: NonNull<Context>, index: usize) -> Result<Range, Verdict<Status>> {
-    // SAFETY: The part exists. Its place is that of a bio of the caller's, the length is constant.
-    let (to, len) = unsafe {
-        let part = part(context, index).as_ptr();
-        ((*(*part).place.get()).ok_or(IGNORED)?, (*part).len)
+    // SAFETY: The part exists. Its place is that of a bio of the caller's, the rest is constant.
+    let (to, start, len, commands, parts) = unsafe {
+        let (raw, part) = (context.as_ptr(), part(context, index).as_ptr());
+        let to = (*(*part).place.get()).ok_or(IGNORED)?;
+        let parts = (*raw).memory.parts();
+        (to, (*part).offset, (*part).len, (*raw).commands, parts)
     };
-    if to.domain == 0 {
-        return Err(Verdict::Fallback(Reason::Domain));
-    }
-    let (mut first, mut sum) = (None, Sectors::ZERO);
-    // SAFETY: Required of the caller.
-    for from in unsafe { sources_of(context, index) } {
-        // The queues may be different ones: paths to one device.
-        if from.domain != to.domain {
-            return Err(Verdict::Fallback(Reason::Domain));
-        }
-        if from.range.overlaps(to.range) {
-            // Two mappings that only meet at the bottom.
-            return Err(Verdict::Failed(Status::INVAL));
-        }
-        first = first.or(Some(from.range));
+    // SAFETY: The context has so many parts. It is ready, so their places are constant.
+    let place = |source| unsafe { *(*part(context, source).as_ptr()).place.get() };
+    // One of several commands reads a part of the only source, a single one all of all sources.
+    let mut from = place(commands).ok_or(IGNORED)?;
+    from.range = from.range.part(start, len).ok_or(IGNORED)?;
+    let first = from.range;
+    let mut sum = first.len();
+    reaches(from, to)?;
+    for source in commands + 1..parts {
+        let from = place(source).ok_or(IGNORED)?;
+        reaches(from, to)?;
         sum = sum.checked_add(from.range.len()).ok_or(IGNORED)?;
     }
     if sum != len || to.range.len() != len {
         // Somebody cut one of them.
         return Err(IGNORED);
     }
-    first.ok_or(IGNORED)
+    Ok(first)
 }
 
-/// Where the sources of a command lie: the part of the batch's sources that it copies.
-///
-/// # Safety
-///
-/// The context is ready, and has such a command, of which the caller has the bio for `'a`.
-unsafe fn sources_of<'a>(
-    context: NonNull<Context>,
-    index: usize,
-) -> impl Iterator<Item = Place> + 'a {
-    // SAFETY: Required of the caller. These fields are constant.
-    let (commands, parts, start, len) = unsafe {
-        let raw = context.as_ptr();
-        let part = part(context, index).as_ptr();
-        (
-            (*raw).commands,
-            (*raw).memory.parts(),
-            (*part).offset,
-            (*part).len,
-        )
-    };
-    let end = start.checked_add(len).unwrap_or(start);
-    (commands..parts).filter_map(move |source| {
-        // SAFETY: The context has so many parts. It is ready, so their places are constant.
-        let (place, offset) = unsafe {
-            let part = part(context, source).as_ptr();
-            ((*(*part).place.get())?, (*part).offset)
-        };
-        let skip = start.checked_sub(offset).unwrap_or_default();
-        let from = offset.checked_add(skip)?;
-        let range = place.range.part(skip, end.checked_sub(from)?)?;
-        Some(Place { range, ..place })
-    })
+/// Whether a device can copy from one place to another.
+fn reaches(from: Place, to: Place) -> Result<(), Verdict<Status>> {
+    // The queues may be different ones: paths to one device.
+    if to.domain == 0 || from.domain != to.domain {
+        return Err(Verdict::Fallback(Reason::Domain));
+    }
+    if from.range.overlaps(to.range) {
+        // Two mappings that only meet at the bottom.
+        return Err(Verdict::Failed(Status::INVAL));
+    }
+    Ok(())
 }
 
-/// The sources of a command that was paired, on the whole disk, in their order. [`None`] if
-/// `carrier` is no such command.
-fn sources(carrier: &Bio) -> Option<impl Iterator<Item = Range> + '_> {
+/// The sources of a command that was paired, on the whole disk, in their order: the first one, and
+/// the others. [`None`] if `carrier` is no such command.
+fn sources(carrier: &Bio) -> Option<(Range, impl Iterator<Item = Range> + '_)> {
     let (index, context) = locate(carrier)?;
     // SAFETY: The owner of the bio has it for as long as the reference lives, and the context with
     // it. These fields are constant once the command was paired, which the owner has done, or
     // passed on.
     let (first, commands, parts) = unsafe {
-        let raw = context.as_ptr();
-        let part = part(context, index).as_ptr();
-        (
-            (*(*part).from.get())?,
-            (*raw).commands,
-            (*raw).memory.parts(),
-        )
+        let (raw, part) = (context.as_ptr(), part(context, index).as_ptr());
+        let first = (*(*part).from.get())?;
+        (first, (*raw).commands, (*raw).memory.parts())
     };
     // Where there are several, there is one command, and they are its own.
     let others = (commands + 1..parts).filter_map(move |source| {
         // SAFETY: The context has so many parts. It was ready, so their places are constant.
         unsafe { *(*part(context, source).as_ptr()).place.get() }
     });
-    Some(Iterator::chain(
-        once(first),
-        others.map(|place| place.range),
-    ))
+    Some((first, others.map(|place| place.range)))
 }
 
 /// The number of ranges that a command reads, none longer than the device's limit for one.
@@ -329,7 +301,9 @@ fn sources(carrier: &Bio) -> Option<impl Iterator<Item = Range> + '_> {
 pub(crate) fn source_count(carrier: &Bio) -> u64 {
     let max = carrier.bdev().limits().max_copy_segment();
     let segments = |range: Range| range.segments(max);
-    sources(carrier).map_or(0, |sources| sources.map(segments).sum())
+    sources(carrier).map_or(0, |(first, others)| {
+        segments(first) + others.map(segments).sum::<u64>()
+    })
 }
 
 /// One of these ranges. [`None`] if there is none of that index.
@@ -337,7 +311,11 @@ pub(crate) fn source_count(carrier: &Bio) -> u64 {
 /// Context: any. Does not sleep.
 pub(crate) fn source(carrier: &Bio, mut index: u64) -> Option<Range> {
     let max = carrier.bdev().limits().max_copy_segment();
-    for range in sources(carrier)? {
+    let (first, others) = sources(carrier)?;
+    if index == 0 {
+        return first.segment(max, 0);
+    }
+    for range in Iterator::chain(once(first), others) {
         let count = range.segments(max);
         if index < count {
             return range.segment(max, index);
@@ -356,11 +334,11 @@ pub(crate) fn fits(carrier: &Bio) -> bool {
     let (block, max) = (limits.logical_block(), limits.max_copy_segment());
     let most = u64::from(limits.max_copy_src_segments());
     let mut segments = 0;
-    sources(carrier).is_some_and(|mut sources| {
-        carrier.len() <= limits.max_copy()
-            && sources.all(|range| {
-                segments += range.segments(max);
-                segments <= most && range.is_aligned(block)
-            })
+    let mut fits = |range: Range| {
+        segments += range.segments(max);
+        segments <= most && range.is_aligned(block)
+    };
+    sources(carrier).is_some_and(|(first, mut others)| {
+        carrier.len() <= limits.max_copy() && fits(first) && others.all(fits)
     })
 }

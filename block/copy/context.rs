@@ -25,8 +25,8 @@
 //!
 //! A command does without it, once [`Context::ready`] is set: that is stored after the places of
 //! all sources (release), and they do not change any more. What only the owner of a bio writes into
-//! its [`Part`] is published by whatever hands the bio on; the verdicts, which the last user reads,
-//! by the count of [`Context::left`], and then the lock, or by the lock.
+//! its [`Part`] is published by whatever hands the bio on; what came of it, which the last user
+//! reads, by the count of [`Context::left`], and then the lock, or by the lock.
 //!
 //! # Why nothing is submitted twice, and nothing hangs
 //!
@@ -38,6 +38,10 @@
 //! for the progress of its siblings alone, and a command that has gone to the driver for nobody.
 
 use super::{
+    ends::{
+        part_end_io,
+        IGNORED, //
+    },
     memory::Memory,
     offload::MAX_COMMANDS,
     plan::{
@@ -45,23 +49,16 @@ use super::{
         Plan,
         Ranges, //
     },
-    protocol::{
-        self,
-        Sole, //
-    },
+    protocol,
     range::Range,
     shared::Shared,
     trace,
-    verdict::{
-        Reason,
-        Verdict, //
-    }, //
+    verdict::Verdict, //
 };
 use core::{
     cell::UnsafeCell,
     ptr::{
         addr_of_mut,
-        drop_in_place,
         NonNull, //
     }, //
 };
@@ -77,7 +74,6 @@ use kernel::{
             BioList,
             CopyOp,
             OwnedBio,
-            RawBio,
             Status, //
         },
         units::Sectors, //
@@ -85,11 +81,7 @@ use kernel::{
     new_spinlock_irq,
     prelude::*,
     sync::{
-        atomic::{
-            Atomic,
-            Full,
-            Relaxed, //
-        },
+        atomic::Atomic,
         SpinLockIrq, //
     }, //
 };
@@ -99,27 +91,6 @@ pub(super) type State = protocol::Batch<BioList, Verdict<Status>>;
 impl protocol::BioList<OwnedBio> for BioList {
     fn push(&mut self, bio: OwnedBio) {
         BioList::push(self, bio);
-    }
-}
-
-/// What a copy that no driver has looked at comes to.
-pub(super) const IGNORED: Verdict<Status> = Verdict::Fallback(Reason::NotSupported);
-
-/// Sorts the status that a bio ended with.
-fn verdict_of(status: Status) -> Verdict<Status> {
-    match status {
-        Status::NOTSUPP => Verdict::Fallback(Reason::NotSupported),
-        Status::AGAIN => Verdict::Fallback(Reason::Busy),
-        failed => Verdict::Failed(failed),
-    }
-}
-
-/// The status that a part ends with because of another one.
-pub(super) fn status_of(verdict: Verdict<Status>) -> Status {
-    match verdict {
-        Verdict::Fallback(Reason::Busy) => Status::AGAIN,
-        Verdict::Fallback(_) => Status::NOTSUPP,
-        Verdict::Failed(status) => status,
     }
 }
 
@@ -134,7 +105,7 @@ pub(super) struct Place {
 /// A bio of a context. A pointer to it is what the bio and all its clones carry.
 #[repr(C)]
 pub(crate) struct Part {
-    bio: Bio,
+    pub(super) bio: Bio,
     context: NonNull<Context>,
     index: usize,
     /// Where it begins, counted from the start of the batch: what it reads, or what it writes.
@@ -143,8 +114,8 @@ pub(crate) struct Part {
     /// Where it came to lie. A source's is written under the lock before the context is ready, a
     /// command's by its owner before it looks whether it is; constant after that.
     pub(super) place: UnsafeCell<Option<Place>>,
-    /// Of a command: the first source, once it was paired. Written by the owner of its bio before it
-    /// goes to the driver; constant after that.
+    /// Of a command: the first source, once it was paired. Written by the owner of its bio before
+    /// it goes to the driver; constant after that. Nobody executes one that was not.
     pub(super) from: UnsafeCell<Option<Range>>,
     /// Of a command: the bio that has arrived, by its address; zero before. It may be a clone, and
     /// another clone of the same bio is one too many.
@@ -157,24 +128,26 @@ pub(crate) struct Part {
 /// One batch. Its [`Part`]s follow it in memory: the commands, then the sources.
 #[repr(C)]
 pub(crate) struct Context {
-    state: SpinLockIrq<State>,
+    pub(super) state: SpinLockIrq<State>,
     pub(super) memory: Memory,
     /// Set once all sources are there.
     pub(super) ready: Atomic<bool>,
+    /// Whether a command was not done. Read when all have ended.
+    pub(super) failed: Atomic<bool>,
     /// Commands that have not ended.
-    left: Atomic<usize>,
+    pub(super) left: Atomic<usize>,
     pub(super) commands: usize,
     /// So much of the batch is mapped to one place at most; zero: as far as is known, all of it.
     /// Under the lock.
     pub(super) split: UnsafeCell<Sectors>,
     /// What the copy calls the first command; the others follow.
-    slot: usize,
+    pub(super) slot: usize,
     /// What is written, as the caller sees the device. The device that a bio has in the end may be
     /// another one.
-    dst: Range,
-    dst_dev: Dev,
+    pub(super) dst: Range,
+    pub(super) dst_dev: Dev,
     /// Outlives the context: the copy waits for its batches.
-    shared: NonNull<Shared>,
+    pub(super) shared: NonNull<Shared>,
     parts: [Part; 0],
 }
 
@@ -222,8 +195,8 @@ pub(super) fn locate(bio: &Bio) -> Option<(usize, NonNull<Context>)> {
     Some(unsafe { ((*part).index, (*part).context) })
 }
 
-/// Sends one batch on its way. `shared` hears of the end of its commands exactly once, perhaps before
-/// this returns.
+/// Sends one batch on its way. `shared` hears of the end of its commands exactly once, perhaps
+/// before this returns.
 ///
 /// Context: task; may sleep.
 ///
@@ -246,7 +219,8 @@ pub(crate) unsafe fn submit<L: Ranges + Copy>(
         plan.destinations(&whole).next(),
     ) else {
         // Not so: a batch is not empty.
-        return shared.chunks_over(slot, &[Some(IGNORED)]);
+        let none = [Some(IGNORED); MAX_COMMANDS];
+        return shared.chunks_over(slot, none.get(..batch.chunks()).unwrap_or(&none));
     };
     let context = memory.start().cast::<Context>();
     let raw = context.as_ptr();
@@ -256,6 +230,7 @@ pub(crate) unsafe fn submit<L: Ranges + Copy>(
     unsafe {
         addr_of_mut!((*raw).memory).write(memory);
         addr_of_mut!((*raw).ready).write(Atomic::new(false));
+        addr_of_mut!((*raw).failed).write(Atomic::new(false));
         addr_of_mut!((*raw).left).write(Atomic::new(commands));
         addr_of_mut!((*raw).commands).write(commands);
         addr_of_mut!((*raw).split).write(UnsafeCell::new(Sectors::ZERO));
@@ -266,20 +241,16 @@ pub(crate) unsafe fn submit<L: Ranges + Copy>(
         let lock = new_spinlock_irq!(State::new(parts - commands), "blk_copy_context");
         pin_init::raw_init(addr_of_mut!((*raw).state), lock);
     }
-    let mut index = 0;
-    let mut offset = Sectors::ZERO;
-    for (from, to) in Iterator::zip(src.cut(batch.each()), dst.cut(batch.each())) {
+    for index in 0..commands {
+        let (offset, (from, to)) = (batch.offset(index), batch.piece(index, src, dst));
         trace::submit(src_bdev, from, dst_bdev, to);
         // SAFETY: There is memory for so many parts. The rest is required of the caller.
         unsafe { init_part(context, index, offset, (CopyOp::Dst, dst_bdev, to)) };
-        index += 1;
-        offset = offset.checked_add(to.len()).unwrap_or(offset);
     }
-    offset = Sectors::ZERO;
-    for from in plan.sources(&whole) {
+    let mut offset = Sectors::ZERO;
+    for (index, from) in Iterator::zip(commands.., plan.sources(&whole)) {
         // SAFETY: As above.
         unsafe { init_part(context, index, offset, (CopyOp::Src, src_bdev, from)) };
-        index += 1;
         offset = offset.checked_add(from.len()).unwrap_or(offset);
     }
     // The sources, then the commands. All of them, also if one has failed already: the others find
@@ -326,112 +297,4 @@ unsafe fn init_part(
         let place = (range.start(), range.len());
         Bio::init_copy(bio, bdev, op, place, half, part_end_io);
     }
-}
-
-/// Ends one of the bios that [`submit`] made.
-///
-/// # Safety
-///
-/// For `bi_end_io` of these bios alone, which the block layer calls once each.
-unsafe extern "C" fn part_end_io(bio: *mut RawBio) {
-    // SAFETY: The block layer passes the bio that has ended, which the context contains.
-    let bio = unsafe { Bio::from_raw(bio) };
-    let Some((index, context)) = locate(bio) else {
-        return;
-    };
-    // SAFETY: The end of this bio has not been told yet, so the context lives.
-    let commands = unsafe { (*context.as_ptr()).commands };
-    let (ended, why) = if index < commands {
-        // SAFETY: As above. To count down is the last access, but for the last one.
-        if unsafe { &(*context.as_ptr()).left }.fetch_sub(1, Full) != 1 {
-            return;
-        }
-        // SAFETY: The commands together have not been told to have ended yet, and this one has.
-        unsafe {
-            let verdict = verdict(context, index);
-            (state(context).lock().commands_ended(verdict), verdict)
-        }
-    } else {
-        let error = bio.status().map(verdict_of);
-        // SAFETY: The end of this bio has not been told yet.
-        let mut state = unsafe { state(context) }.lock();
-        let ended = state.source_ended(error, IGNORED);
-        (ended, state.error())
-    };
-    if let Some(sole) = ended.last {
-        // SAFETY: It is this context's.
-        unsafe { finish(context, sole) };
-    } else {
-        // The context lives until the last of them has ended too, but perhaps no longer.
-        ended.waiting.end(why.map(status_of));
-        ended.sources.end(why.map(status_of));
-    }
-}
-
-/// What came of a command by itself.
-///
-/// # Safety
-///
-/// The context lives, and the bio of the command has ended.
-unsafe fn verdict(context: NonNull<Context>, index: usize) -> Option<Verdict<Status>> {
-    // SAFETY: Required of the caller. Nobody writes these any more.
-    let (status, strayed, arrived) = unsafe {
-        let part = part(context, index).as_ptr();
-        (
-            (*part).bio.status(),
-            *(*part).strayed.get(),
-            &(*part).arrived,
-        )
-    };
-    match status {
-        Some(_) if strayed => Some(Verdict::Fallback(Reason::Domain)),
-        Some(status) => Some(verdict_of(status)),
-        // Somebody who knows nothing of copies has ended it without doing anything.
-        None if arrived.load(Relaxed) == 0 => Some(IGNORED),
-        None => None,
-    }
-}
-
-/// Frees the context and delivers its verdicts.
-///
-/// Context: any. Does not sleep.
-///
-/// # Safety
-///
-/// The [`State`] of this context has made `sole`.
-unsafe fn finish(context: NonNull<Context>, _sole: Sole) {
-    let raw = context.as_ptr();
-    let mut verdicts = [None; MAX_COMMANDS];
-    // SAFETY: Nobody else uses the context: all bios were submitted and have ended, and everybody's
-    // last access was to drop the lock, which this task has had after them, or to count down, which
-    // came before somebody had it.
-    let (commands, slot, shared, memory) = unsafe {
-        let commands = (*raw).commands;
-        let split = *(*raw).split.get();
-        let error = state(context).lock().source_error();
-        let places = (*raw).dst.cut(part(context, 0).as_ref().len);
-        for (index, (to, dst)) in Iterator::zip(verdicts.iter_mut(), places).enumerate() {
-            *to = match error.or(verdict(context, index)) {
-                Some(Verdict::Fallback(Reason::NotSupported)) if !split.is_zero() => {
-                    Some(Verdict::Fallback(Reason::Split(split)))
-                }
-                verdict => verdict,
-            };
-            trace::chunk_done((*raw).dst_dev, dst, *to);
-        }
-        for index in 0..(*raw).memory.parts() {
-            let slot = part(context, index).as_ptr();
-            Bio::uninit(NonNull::new_unchecked(addr_of_mut!((*slot).bio)));
-        }
-        drop_in_place(addr_of_mut!((*raw).state));
-        (
-            commands,
-            (*raw).slot,
-            (*raw).shared,
-            addr_of_mut!((*raw).memory).read(),
-        )
-    };
-    drop(memory);
-    // SAFETY: The copy waits for this batch, so it is still there.
-    unsafe { shared.as_ref() }.chunks_over(slot, verdicts.get(..commands).unwrap_or(&verdicts));
 }

@@ -36,11 +36,15 @@ EXPORT_RUST_GPL(blk_copy_split);
 EXPORT_RUST_GPL(blk_copy_nr_src);
 EXPORT_RUST_GPL(blk_copy_src);
 
-/* What it has a reference to is the cgroup alone: it was not submitted yet. */
+/* Asks for the cgroup once only. The other bio was not submitted yet. */
 void blk_copy_init_like(struct bio *bio, struct bio *like)
 {
-	*bio = *like;
+	bio_init(bio, NULL, NULL, 0, like->bi_opf);
+	bio->bi_bdev = like->bi_bdev;
+	bio->bi_iter.bi_size = like->bi_iter.bi_size;
+	bio->bi_end_io = like->bi_end_io;
 #ifdef CONFIG_BLK_CGROUP
+	bio->bi_blkg = like->bi_blkg;
 	if (bio->bi_blkg)
 		blkg_get(bio->bi_blkg);
 #endif

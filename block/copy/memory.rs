@@ -37,8 +37,8 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// The next batch of a plan, of at most `most` commands, and memory for it. If there is none for
-    /// the best batch, it is one command of one range. [`None`] at the end of the plan.
+    /// The next batch of a plan, of at most `most` commands, and memory for it. If there is none
+    /// for the best batch, it is one command of one range. [`None`] at the end of the plan.
     ///
     /// Context: task; may sleep. Does not fail for lack of memory.
     ///

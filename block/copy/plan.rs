@@ -166,6 +166,17 @@ impl Batch {
         self.first.len
     }
 
+    /// Where the chunk of that index begins, counted from the start of the first.
+    pub(crate) fn offset(&self, index: usize) -> Sectors {
+        Sectors::new(self.first.len.get() * index as u64)
+    }
+
+    /// What the chunk of that index takes of the first source and of the destination of all.
+    pub(crate) fn piece(&self, index: usize, src: Range, dst: Range) -> (Range, Range) {
+        let piece = |range: Range| range.part(self.offset(index), self.each()).unwrap_or(range);
+        (piece(src), piece(dst))
+    }
+
     /// All of them, as if it were one.
     pub(crate) fn whole(&self) -> Chunk {
         let len = Sectors::new(self.first.len.get() * self.chunks as u64);

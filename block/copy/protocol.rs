@@ -23,9 +23,9 @@
 //! because every way into `Over` hands out all of them, none is forgotten.
 //!
 //! `live` counts the sources that have not ended, and all commands as one. All parts are submitted,
-//! whatever happens to the first ones; who submits the last one does not look back. Who takes `live`
-//! to zero gets the [`Sole`] right to deliver the verdicts and to free the batch; nobody else may
-//! touch it afterwards.
+//! whatever happens to the first ones; who submits the last one does not look back. Who takes
+//! `live` to zero gets the [`Sole`] right to deliver the verdicts and to free the batch; nobody
+//! else may touch it afterwards.
 //!
 //! Once it is ready, commands need the machine no more until the last of them ends. So they look at
 //! a flag, and count down, without the lock: [`context`](super::context).

@@ -96,16 +96,6 @@ impl Range {
         Some(rest.split_at_most(max).0)
     }
 
-    /// All these pieces.
-    pub(crate) fn cut(self, max: Sectors) -> impl Iterator<Item = Self> {
-        let mut rest = Some(self);
-        core::iter::from_fn(move || {
-            let (piece, left) = rest?.split_at_most(max);
-            rest = left;
-            Some(piece)
-        })
-    }
-
     /// What is left of the range after `skip` sectors, at most `len` of them; [`None`] if nothing
     /// is.
     pub(crate) fn part(self, skip: Sectors, len: Sectors) -> Option<Self> {
@@ -140,21 +130,6 @@ mod tests {
 
     fn range(start: u64, len: u64) -> Option<Range> {
         Range::new(Sector::new(start), Sectors::new(len))
-    }
-
-    #[test]
-    fn cut_into_pieces() {
-        let lens = |range: Option<Range>| {
-            let mut lens = [0; 4];
-            let pieces = range.map(|range| range.cut(Sectors::new(8)));
-            for (to, piece) in Iterator::zip(lens.iter_mut(), pieces.into_iter().flatten()) {
-                *to = piece.start().get() + piece.len().get();
-            }
-            lens
-        };
-        assert_eq!(lens(range(0, 20)), [8, 16, 20, 0]);
-        assert_eq!(lens(range(8, 8)), [16, 0, 0, 0]);
-        assert_eq!(lens(None), [0; 4]);
     }
 
     #[test]

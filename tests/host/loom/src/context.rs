@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `block/copy/context.rs` does, step by step.
+//! What `block/copy/context.rs` and `block/copy/ends.rs` do, step by step.
 
 use std::ops::Deref;
 use std::ops::DerefMut;
@@ -49,6 +49,7 @@ pub(crate) struct Part {
 pub(crate) struct Context {
     state: Mutex<State>,
     pub(crate) ready: AtomicBool,
+    failed: AtomicBool,
     left: AtomicUsize,
     pub(crate) commands: usize,
     pub(crate) parts: Vec<Part>,
@@ -101,6 +102,7 @@ pub(crate) fn submit(world: &'static World, shared: &Pointer<Shared>) {
     let context = Pointer::new(Context {
         state: Mutex::new(State::new(parts - commands)),
         ready: AtomicBool::new(false),
+        failed: AtomicBool::new(false),
         left: AtomicUsize::new(commands),
         commands,
         parts: (0..parts)
@@ -134,6 +136,10 @@ pub(crate) fn part_end_io(bio: OwnedBio) {
         } else {
             AcqRel
         };
+        let failed = status(&context, index).is_some() || !is_paired(&context, index);
+        if failed && !world.has(Fault::FailsUnsaid) {
+            context.failed.store(true, Relaxed);
+        }
         let left = context.left.fetch_sub(1, order);
         if left != 1 {
             world.saw(Event::OthersLeft);
@@ -180,6 +186,13 @@ fn status(context: &Context, index: usize) -> Option<Error> {
     })
 }
 
+fn is_paired(context: &Context, index: usize) -> bool {
+    context.parts[index].from.with(|from| {
+        // SAFETY: Loom has checked that nobody writes it.
+        unsafe { (*from).is_some() }
+    })
+}
+
 /// `verdict()`.
 fn verdict(context: &Context, index: usize) -> Option<Error> {
     let part = &context.parts[index];
@@ -187,7 +200,7 @@ fn verdict(context: &Context, index: usize) -> Option<Error> {
     let strayed = part.strayed.with(|strayed| unsafe { *strayed });
     match status(context, index) {
         Some(_) if strayed => Some(Error::Domain),
-        None if part.arrived.load(Relaxed) == 0 => Some(IGNORED),
+        None if !is_paired(context, index) => Some(IGNORED),
         status => status,
     }
 }
@@ -195,9 +208,9 @@ fn verdict(context: &Context, index: usize) -> Option<Error> {
 /// `finish()`.
 fn finish(world: &'static World, context: &Pointer<Context>, _sole: Sole) {
     let error = lock(context).source_error();
-    let verdicts = (0..context.commands)
-        .map(|index| error.or(verdict(context, index)))
-        .collect();
+    let failed = context.failed.load(Relaxed);
+    let verdict = |index| failed.then(|| error.or(verdict(context, index))).flatten();
+    let verdicts = (0..context.commands).map(verdict).collect();
     for part in &context.parts {
         part.bio.with_mut(|bio| {
             // SAFETY: Loom has checked that nobody else accesses it.

@@ -8,7 +8,8 @@
 //!
 //! | kernel | here | the same |
 //! |---|---|---|
-//! | `context.rs`: `submit`, `part_end_io`, `verdict`, `finish` | `context.rs` | names and steps |
+//! | `context.rs`: `submit` | `context.rs` | names and steps |
+//! | `ends.rs`: `part_end_io` and what it calls | `context.rs` | names and steps |
 //! | `bottom.rs`: `intercept` and what it calls, `sources` | `bottom.rs` | names and steps |
 //! | `shared.rs`: `begin`, `chunks_over`, `wake`, `look`, `arm` | `shared.rs` | for one batch |
 //! | `job.rs`, `background.rs`: turns, end of a copy | `shared.rs`: `drive`, `turns` | in short |

@@ -89,6 +89,8 @@ pub enum Fault {
     ReadyEarly,
     /// They are told so in an order that the place need not keep.
     ReadyRelaxed,
+    /// A command that was not done does not say so.
+    FailsUnsaid,
     /// Commands that have ended are counted in an order that their ends need not keep.
     CountsRelaxed,
     /// The copy is woken after its lock was dropped.

@@ -41,6 +41,7 @@ faults! {
     a_place_written_without_the_lock: PlacesUnlocked, Arrives, "Causality violation";
     ready_before_the_place_is_written: ReadyEarly, Arrives, "Causality violation";
     ready_in_no_order: ReadyRelaxed, Arrives, "Causality violation";
+    a_failure_that_is_not_told: FailsUnsaid, Strays, "a success that was none";
     the_copy_woken_without_the_lock: WakesLate, Arrives, "Causality violation";
 }
 
