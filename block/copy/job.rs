@@ -222,6 +222,8 @@ impl<'a> Job<'a> {
             } else if !stopped && gap.is_none() && run.is_none() && !self.left().is_zero() {
                 // SAFETY: Required of the caller.
                 match unsafe { self.send(room, shared) } {
+                    // Whoever refused them did so at once.
+                    Sent::Chunks if shared.is_idle() => acted = true,
                     Sent::Chunks if room > REFILL => return Turn::Again,
                     Sent::Chunks => return Turn::Wait(self.low()),
                     Sent::Nothing => {}

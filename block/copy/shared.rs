@@ -187,6 +187,11 @@ impl Shared {
         }
     }
 
+    /// Whether no chunk is in flight.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state.lock().window.in_flight() == 0
+    }
+
     /// Something at `offset` was not copied.
     pub(crate) fn note(&self, offset: Sectors, why: Stop) {
         self.state.lock().gap.note(offset, why);
