@@ -131,7 +131,7 @@ unsafe fn commands_ended(context: NonNull<Context>, index: usize) {
 ///
 /// # Safety
 ///
-/// The [`State`] of this context has made `ended`.
+/// The [`State`](super::context::State) of this context has made `ended`.
 unsafe fn go_on(context: NonNull<Context>, ended: Ended<BioList>, why: Option<Verdict<Status>>) {
     if let Some(sole) = ended.last {
         // SAFETY: Required of the caller.
@@ -173,7 +173,7 @@ unsafe fn verdict(context: NonNull<Context>, index: usize) -> Option<Verdict<Sta
 ///
 /// # Safety
 ///
-/// The [`State`] of this context has made `sole`.
+/// The [`State`](super::context::State) of this context has made `sole`.
 unsafe fn finish(context: NonNull<Context>, _sole: Sole) {
     let raw = context.as_ptr();
     let mut verdicts = [None; MAX_COMMANDS];
