@@ -191,7 +191,10 @@ unsafe fn finish(context: NonNull<Context>, _sole: Sole) {
             let start = Sectors::new(len.get() * index as u64);
             let dst = whole.part(start, len).unwrap_or(whole);
             if failed {
-                *to = match error.or(verdict(context, index)) {
+                let own = verdict(context, index);
+                // What failed by itself is not tried in another way because a source is.
+                let failed = own.filter(|own| matches!(own, Verdict::Failed(_)));
+                *to = match failed.or(error).or(own) {
                     Some(Verdict::Fallback(Reason::NotSupported)) if !split.is_zero() => {
                         Some(Verdict::Fallback(Reason::Split(split)))
                     }

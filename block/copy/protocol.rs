@@ -200,7 +200,7 @@ impl<L: Default, E: Copy> Batch<L, E> {
         self.error
     }
 
-    /// Why no command was done, whatever else came of it: a source had failed before.
+    /// Why no command was done: a source had failed before.
     pub(crate) fn source_error(&self) -> Option<E> {
         self.error.filter(|_| self.source_failed)
     }

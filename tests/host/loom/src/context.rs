@@ -209,7 +209,11 @@ fn verdict(context: &Context, index: usize) -> Option<Error> {
 fn finish(world: &'static World, context: &Pointer<Context>, _sole: Sole) {
     let error = lock(context).source_error();
     let failed = context.failed.load(Relaxed);
-    let verdict = |index| failed.then(|| error.or(verdict(context, index))).flatten();
+    let verdict = |index| {
+        let own = verdict(context, index);
+        let broken = own.filter(|own| matches!(own, Error::Broken | Error::Medium));
+        failed.then(|| broken.or(error).or(own)).flatten()
+    };
     let verdicts = (0..context.commands).map(verdict).collect();
     for part in &context.parts {
         part.bio.with_mut(|bio| {
