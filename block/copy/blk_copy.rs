@@ -24,6 +24,7 @@
 //! [`Documentation/block/copy-offload.rst`](srctree/Documentation/block/copy-offload.rst).
 
 mod background;
+mod batch;
 mod bottom;
 mod context;
 mod ends;

@@ -74,6 +74,14 @@ fn place_of(bio: &Bio) -> Option<Place> {
     })
 }
 
+/// Nothing waits on a path, which may go away: it waits at the device that has several of them.
+fn leave_path(bio: &mut OwnedBio) {
+    if let Some(device) = bio.bdev().path_to() {
+        // SAFETY: Who has submitted the bio to the other device keeps that open.
+        unsafe { bio.set_device(device) };
+    }
+}
+
 /// Ends a bio that came too late, or once too often.
 fn refuse(bio: OwnedBio, context: NonNull<Context>) {
     // SAFETY: The bio is ours.
@@ -85,10 +93,7 @@ fn refuse(bio: OwnedBio, context: NonNull<Context>) {
 /// for it; one of them is returned.
 fn source_arrives(mut bio: OwnedBio, index: usize, context: NonNull<Context>) -> Option<OwnedBio> {
     let (dev, place) = (bio.bdev().disk_dev(), place_of(&bio));
-    if let Some(device) = bio.bdev().path_to() {
-        // SAFETY: Who has submitted the bio to the other device keeps that open.
-        unsafe { bio.set_device(device) };
-    }
+    leave_path(&mut bio);
     // SAFETY: The caller gave us the bio, which from here on is ours or the machine's; these fields
     // are constant, and the part exists.
     let (mut state, commands, part) = unsafe {
@@ -153,10 +158,7 @@ fn command_arrives(mut bio: OwnedBio, index: usize, context: NonNull<Context>) -
         }
     }
     let range = here.map(|place| place.range);
-    if let Some(device) = bio.bdev().path_to() {
-        // SAFETY: Who has submitted the bio to the other device keeps that open.
-        unsafe { bio.set_device(device) };
-    }
+    leave_path(&mut bio);
     if !ready.load(Acquire) {
         // SAFETY: The bio is ours until the machine has it.
         let mut state = unsafe { state(context) }.lock();

@@ -38,6 +38,7 @@
 //! for the progress of its siblings alone, and a command that has gone to the driver for nobody.
 
 use super::{
+    batch::Batch,
     ends::{
         part_end_io,
         IGNORED, //
@@ -45,7 +46,6 @@ use super::{
     memory::Memory,
     offload::MAX_COMMANDS,
     plan::{
-        Batch,
         Plan,
         Ranges, //
     },

@@ -29,14 +29,11 @@ use core::ptr::{
     NonNull, //
 };
 use kernel::{
-    block::{
-        bio::{
-            Bio,
-            BioList,
-            RawBio,
-            Status, //
-        },
-        units::Sectors, //
+    block::bio::{
+        Bio,
+        BioList,
+        RawBio,
+        Status, //
     },
     sync::atomic::{
         Full,
@@ -188,7 +185,7 @@ unsafe fn finish(context: NonNull<Context>, _sole: Sole) {
         let whole = (*raw).dst;
         let len = (*part(context, 0).as_ptr()).len;
         for (index, to) in verdicts.iter_mut().take(commands).enumerate() {
-            let start = Sectors::new(len.get() * index as u64);
+            let start = len.checked_mul(index).unwrap_or_default();
             let dst = whole.part(start, len).unwrap_or(whole);
             if failed {
                 let own = verdict(context, index);

@@ -172,8 +172,8 @@ impl<'a> Job<'a> {
             return 1;
         }
         let chunks = self.left().get().div_ceil(max.get());
-        let turn = window(max).min(REFILL) as u64;
-        u16::try_from(chunks.min(turn)).unwrap_or(1)
+        let chunks = usize::try_from(chunks).unwrap_or(usize::MAX);
+        u16::try_from(chunks.min(window(max)).min(REFILL)).unwrap_or(1)
     }
 
     /// What is left to be sent.

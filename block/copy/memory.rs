@@ -4,9 +4,9 @@
 //! that a copy goes on when there is no memory.
 
 use super::{
+    batch::Batch,
     context::Context,
     plan::{
-        Batch,
         Limits,
         Plan,
         Ranges, //

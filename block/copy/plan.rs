@@ -8,7 +8,10 @@
 //!
 //! Pure: plain values, no FFI, no locks, no allocation. Compiled on the host too.
 
-use super::range::Range;
+use super::{
+    batch::Batch,
+    range::Range, //
+};
 use kernel::block::units::Sectors;
 
 /// What one command can take.
@@ -147,43 +150,6 @@ pub(crate) struct Chunk {
     dst: Cursor,
 }
 
-/// Chunks of one length that follow each other, and of which all sources, and all destinations, are
-/// one range; or one chunk of any kind.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Batch {
-    first: Chunk,
-    chunks: usize,
-}
-
-impl Batch {
-    /// How many chunks.
-    pub(crate) fn chunks(&self) -> usize {
-        self.chunks
-    }
-
-    /// How long each of them is.
-    pub(crate) fn each(&self) -> Sectors {
-        self.first.len
-    }
-
-    /// Where the chunk of that index begins, counted from the start of the first.
-    pub(crate) fn offset(&self, index: usize) -> Sectors {
-        Sectors::new(self.first.len.get() * index as u64)
-    }
-
-    /// What the chunk of that index takes of the first source and of the destination of all.
-    pub(crate) fn piece(&self, index: usize, src: Range, dst: Range) -> (Range, Range) {
-        let piece = |range: Range| range.part(self.offset(index), self.each()).unwrap_or(range);
-        (piece(src), piece(dst))
-    }
-
-    /// All of them, as if it were one.
-    pub(crate) fn whole(&self) -> Chunk {
-        let len = Sectors::new(self.first.len.get() * self.chunks as u64);
-        Chunk { len, ..self.first }
-    }
-}
-
 /// Hands out the chunks of a copy, from its start and without a gap.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan<L> {
@@ -244,7 +210,7 @@ impl<L: Ranges + Copy> Plan<L> {
         let dst = self.dst.rest(&self.dst_list)?.len();
         let fit = usize::try_from(src.min(dst).get() / first.len.get()).unwrap_or(most);
         let chunks = fit.min(most).max(1);
-        Some(Batch { first, chunks })
+        Some(Batch::new(first, chunks))
     }
 
     /// What a chunk of this plan reads.

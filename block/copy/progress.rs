@@ -303,11 +303,12 @@ mod tests {
         assert_eq!(window.take(), run(Outcome::Offloaded, 3));
         assert_eq!(window.begin(LEN, 4), Some(WINDOW - 2));
         assert_eq!((window.room(), window.in_flight()), (1, WINDOW - 1));
-        assert_eq!(window.start_of(WINDOW), Sectors::new(8 * WINDOW as u64));
+        assert_eq!(Some(window.start_of(WINDOW)), LEN.checked_mul(WINDOW));
         for slot in 3..WINDOW + 2 {
             window.end(slot, Outcome::Offloaded, Sectors::ZERO);
         }
-        assert_eq!(window.take(), run(Outcome::Offloaded, WINDOW as u32 - 1));
+        let all_but_one = run(Outcome::Offloaded, 31);
+        assert_eq!((window.take(), WINDOW), (all_but_one, 32));
         assert_eq!(window.room(), WINDOW);
     }
 

@@ -116,6 +116,12 @@ impl Sectors {
         }
     }
 
+    /// So many times this; [`None`] if it overflows.
+    pub fn checked_mul(self, count: usize) -> Option<Self> {
+        let count = u64::try_from(count).ok()?;
+        self.0.checked_mul(count).map(Self)
+    }
+
     /// Whether the length is a multiple of `block`, a power of two. Nothing but zero is a multiple
     /// of a block of no sectors.
     pub const fn is_aligned(self, block: Self) -> bool {

@@ -8,6 +8,8 @@
 // What the tests do not call, the engine does.
 #![allow(dead_code)]
 
+#[path = "../../../../block/copy/batch.rs"]
+mod batch;
 #[path = "../../../../block/copy/limits.rs"]
 mod limits;
 #[path = "../../../../block/copy/plan.rs"]
