@@ -169,7 +169,7 @@ impl Handle {
             )
         };
         // SAFETY: `start` requires that devices and pool stay; `shared` is pinned, and of this job.
-        match plugged(job.requests(), || unsafe { job.turn(shared) }) {
+        match plugged(|| unsafe { job.turn(shared) }) {
             Turn::Over => Next::Over(self),
             // If so, the handle is with `shared`, and the copy may be over already.
             Turn::Wait(low) if shared.arm(low) => Next::Later,

@@ -8,7 +8,7 @@ use super::{
         locate,
         part,
         state,
-        Context,
+        Located,
         Place, //
     },
     ends::{
@@ -23,10 +23,7 @@ use super::{
         Verdict, //
     }, //
 };
-use core::{
-    iter::once,
-    ptr::NonNull, //
-};
+use core::iter::once;
 use kernel::{
     block::{
         bio::{
@@ -51,17 +48,17 @@ pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
         // A stacking driver: it passes the bio, or a clone, on to where we look again.
         return Some(bio);
     }
-    let Some((index, context)) = locate(&bio) else {
+    let Some(at) = locate(&bio) else {
         // Not one of ours. There is no context to pair it by.
         bio.end(Some(Status::NOTSUPP));
         return None;
     };
     // SAFETY: The caller gave us the bio, and with it the context, where this is constant.
-    let commands = unsafe { (*context.as_ptr()).commands };
-    if index < commands {
-        command_arrives(bio, index, context)
+    let commands = unsafe { (*at.context.as_ptr()).commands };
+    if at.index < commands {
+        command_arrives(bio, at)
     } else {
-        source_arrives(bio, index, context)
+        source_arrives(bio, at)
     }
 }
 
@@ -83,31 +80,29 @@ fn leave_path(bio: &mut OwnedBio) {
 }
 
 /// Ends a bio that came too late, or once too often.
-fn refuse(bio: OwnedBio, context: NonNull<Context>) {
+fn refuse(bio: OwnedBio, at: Located) {
     // SAFETY: The bio is ours.
-    let error = unsafe { state(context) }.lock().error();
+    let error = unsafe { state(at.context) }.lock().error();
     bio.end(Some(status_of(error.unwrap_or(IGNORED))));
 }
 
 /// A source is parked, until all commands have ended. The last one lets those go that have waited
 /// for it; one of them is returned.
-fn source_arrives(mut bio: OwnedBio, index: usize, context: NonNull<Context>) -> Option<OwnedBio> {
-    let (dev, place) = (bio.bdev().disk_dev(), place_of(&bio));
+fn source_arrives(mut bio: OwnedBio, at: Located) -> Option<OwnedBio> {
+    let context = at.context;
+    let (dev, place) = (trace::disk(&bio), place_of(&bio));
     leave_path(&mut bio);
-    // SAFETY: The caller gave us the bio, which from here on is ours or the machine's; these fields
-    // are constant, and the part exists.
-    let (mut state, commands, part) = unsafe {
-        let commands = (*context.as_ptr()).commands;
-        (state(context).lock(), commands, part(context, index))
-    };
-    let arrival = state.source(index - commands, bio);
+    // SAFETY: The caller gave us the bio, which from here on is ours or the machine's; the field is
+    // constant.
+    let (mut state, commands) = unsafe { (state(context).lock(), (*context.as_ptr()).commands) };
+    let arrival = state.source(at.index - commands, bio);
     if let Arrival::Refused(bio) = arrival {
         drop(state);
-        refuse(bio, context);
+        refuse(bio, at);
         return None;
     }
     // SAFETY: The lock is held, and the context not yet ready, so nobody reads it.
-    unsafe { *(*part.as_ptr()).place.get() = place };
+    unsafe { *(*at.part.as_ptr()).place.get() = place };
     trace::park(dev, place.map(|place| place.range), false);
     let Arrival::Ready(mut waiting) = arrival else {
         return None;
@@ -119,10 +114,10 @@ fn source_arrives(mut bio: OwnedBio, index: usize, context: NonNull<Context>) ->
     let mut last = None;
     while let Some(bio) = waiting.pop() {
         // While we have one, the context lives.
-        let Some((index, context)) = locate(&bio) else {
+        let Some(at) = locate(&bio) else {
             continue;
         };
-        if let Some(bio) = start(bio, index, context) {
+        if let Some(bio) = start(bio, at) {
             if let Some(before) = Option::replace(&mut last, bio) {
                 before.resubmit();
             }
@@ -132,19 +127,19 @@ fn source_arrives(mut bio: OwnedBio, index: usize, context: NonNull<Context>) ->
 }
 
 /// A command goes to the driver, if all sources are there, or waits for them.
-fn command_arrives(mut bio: OwnedBio, index: usize, context: NonNull<Context>) -> Option<OwnedBio> {
-    // SAFETY: The caller gave us the bio, and with it the context. The part exists, and these are
-    // only accessed atomically.
+fn command_arrives(mut bio: OwnedBio, at: Located) -> Option<OwnedBio> {
+    let part = at.part.as_ptr();
+    // SAFETY: The caller gave us the bio, and with it the context. The fields are only accessed
+    // atomically.
     let (arrived, ready, place) = unsafe {
-        let part = part(context, index).as_ptr();
         (
             &(*part).arrived,
-            &(*context.as_ptr()).ready,
+            &(*at.context.as_ptr()).ready,
             (*part).place.get(),
         )
     };
     let id = core::ptr::from_ref::<Bio>(&bio).addr();
-    let (dev, here) = (bio.bdev().disk_dev(), place_of(&bio));
+    let (dev, here) = (trace::disk(&bio), place_of(&bio));
     match arrived.cmpxchg(0, id, Acquire) {
         // SAFETY: It was the first to arrive, so this is nobody else's, until it says so below.
         Ok(_) => unsafe { *place = here },
@@ -153,15 +148,18 @@ fn command_arrives(mut bio: OwnedBio, index: usize, context: NonNull<Context>) -
         Err(before) if before == id && unsafe { *place } == here => return Some(bio),
         Err(_) => {
             // Another clone, of a bio that says that it must not be split.
-            refuse(bio, context);
+            refuse(bio, at);
             return None;
         }
     }
     let range = here.map(|place| place.range);
-    leave_path(&mut bio);
+    if at.index == 0 {
+        // There are others only where there is no stack, and so no path.
+        leave_path(&mut bio);
+    }
     if !ready.load(Acquire) {
         // SAFETY: The bio is ours until the machine has it.
-        let mut state = unsafe { state(context) }.lock();
+        let mut state = unsafe { state(at.context) }.lock();
         bio = match state.command(bio) {
             Arrival::Held => {
                 trace::park(dev, range, true);
@@ -170,22 +168,22 @@ fn command_arrives(mut bio: OwnedBio, index: usize, context: NonNull<Context>) -
             Arrival::Ready(bio) => bio,
             Arrival::Refused(bio) => {
                 drop(state);
-                refuse(bio, context);
+                refuse(bio, at);
                 return None;
             }
         };
     }
     trace::park(dev, range, true);
-    start(bio, index, context)
+    start(bio, at)
 }
 
 /// Lets a command go to the driver if it can copy from where its sources came to lie.
-fn start(mut bio: OwnedBio, index: usize, context: NonNull<Context>) -> Option<OwnedBio> {
+fn start(mut bio: OwnedBio, at: Located) -> Option<OwnedBio> {
     // SAFETY: The bio is ours, and with it the context, which is ready.
-    match unsafe { pair(context, index) } {
+    match unsafe { pair(at) } {
         Ok(first) => {
             // SAFETY: The part is ours, as the bio is.
-            unsafe { *(*part(context, index).as_ptr()).from.get() = Some(first) };
+            unsafe { *(*at.part.as_ptr()).from.get() = Some(first) };
             trace::dispatch(&bio, first);
             bio.allow_wait();
             if bio.bdev().has_submit_bio() {
@@ -199,7 +197,7 @@ fn start(mut bio: OwnedBio, index: usize, context: NonNull<Context>) -> Option<O
             // The status does not say that.
             let strayed = verdict == Verdict::Fallback(Reason::Domain);
             // SAFETY: The part is ours, as the bio is.
-            unsafe { *(*part(context, index).as_ptr()).strayed.get() = strayed };
+            unsafe { *(*at.part.as_ptr()).strayed.get() = strayed };
             bio.end(Some(status_of(verdict)));
             None
         }
@@ -211,17 +209,17 @@ fn start(mut bio: OwnedBio, index: usize, context: NonNull<Context>) -> Option<O
 ///
 /// Context: task; does not sleep.
 pub(crate) fn split(bio: &Bio, len: Sectors) {
-    let Some((index, context)) = locate(bio) else {
+    let Some(at) = locate(bio) else {
         return;
     };
     // SAFETY: The owner of the bio has not ended it.
-    let state = unsafe { state(context) }.lock();
-    // SAFETY: The lock is held, the part exists, and its offset is constant.
+    let state = unsafe { state(at.context) }.lock();
+    // SAFETY: The lock is held, and the offset is constant.
     unsafe {
-        let at = (*part(context, index).as_ptr()).offset.checked_add(len);
-        let split = (*context.as_ptr()).split.get();
-        if let Some(at) = at.filter(|at| (*split).is_zero() || *at < *split) {
-            *split = at;
+        let end = (*at.part.as_ptr()).offset.checked_add(len);
+        let split = (*at.context.as_ptr()).split.get();
+        if let Some(end) = end.filter(|end| (*split).is_zero() || *end < *split) {
+            *split = end;
         }
     }
     drop(state);
@@ -236,16 +234,16 @@ pub(crate) fn split(bio: &Bio, len: Sectors) {
 /// # Safety
 ///
 /// The context is ready, and the command's bio is the caller's.
-unsafe fn pair(context: NonNull<Context>, index: usize) -> Result<Range, Verdict<Status>> {
-    // SAFETY: The part exists. Its place is that of a bio of the caller's, the rest is constant.
+unsafe fn pair(at: Located) -> Result<Range, Verdict<Status>> {
+    // SAFETY: The place is that of a bio of the caller's, the rest is constant.
     let (to, start, len, commands, parts) = unsafe {
-        let (raw, part) = (context.as_ptr(), part(context, index).as_ptr());
+        let (raw, part) = (at.context.as_ptr(), at.part.as_ptr());
         let to = (*(*part).place.get()).ok_or(IGNORED)?;
         let parts = (*raw).memory.parts();
         (to, (*part).offset, (*part).len, (*raw).commands, parts)
     };
     // SAFETY: The context has so many parts. It is ready, so their places are constant.
-    let place = |source| unsafe { *(*part(context, source).as_ptr()).place.get() };
+    let place = |source| unsafe { *(*part(at.context, source).as_ptr()).place.get() };
     // One of several commands reads a part of the only source, a single one all of all sources.
     let mut from = place(commands).ok_or(IGNORED)?;
     from.range = from.range.part(start, len).ok_or(IGNORED)?;
@@ -280,19 +278,19 @@ fn reaches(from: Place, to: Place) -> Result<(), Verdict<Status>> {
 /// The sources of a command that was paired, on the whole disk, in their order: the first one, and
 /// the others. [`None`] if `carrier` is no such command.
 fn sources(carrier: &Bio) -> Option<(Range, impl Iterator<Item = Range> + '_)> {
-    let (index, context) = locate(carrier)?;
+    let at = locate(carrier)?;
     // SAFETY: The owner of the bio has it for as long as the reference lives, and the context with
     // it. These fields are constant once the command was paired, which the owner has done, or
     // passed on.
     let (first, commands, parts) = unsafe {
-        let (raw, part) = (context.as_ptr(), part(context, index).as_ptr());
-        let first = (*(*part).from.get())?;
+        let raw = at.context.as_ptr();
+        let first = (*(*at.part.as_ptr()).from.get())?;
         (first, (*raw).commands, (*raw).memory.parts())
     };
     // Where there are several, there is one command, and they are its own.
     let others = (commands + 1..parts).filter_map(move |source| {
         // SAFETY: The context has so many parts. It was ready, so their places are constant.
-        unsafe { *(*part(context, source).as_ptr()).place.get() }
+        unsafe { *(*part(at.context, source).as_ptr()).place.get() }
     });
     Some((first, others.map(|place| place.range)))
 }

@@ -86,6 +86,10 @@ use kernel::{
     }, //
 };
 
+/// The block layer is asked to make so many requests at once. It makes none at once if the tags of
+/// a queue do not have so many in one word, which small queues (64 requests) do not.
+const TOGETHER: usize = 16;
+
 pub(super) type State = protocol::Batch<BioList, Verdict<Status>>;
 
 impl protocol::BioList<OwnedBio> for BioList {
@@ -106,8 +110,8 @@ pub(super) struct Place {
 #[repr(C)]
 pub(crate) struct Part {
     pub(super) bio: Bio,
-    context: NonNull<Context>,
-    index: usize,
+    pub(super) context: NonNull<Context>,
+    pub(super) index: usize,
     /// Where it begins, counted from the start of the batch: what it reads, or what it writes.
     pub(super) offset: Sectors,
     pub(super) len: Sectors,
@@ -185,14 +189,27 @@ pub(super) unsafe fn state<'a>(context: NonNull<Context>) -> &'a SpinLockIrq<Sta
     unsafe { &(*context.as_ptr()).state }
 }
 
-/// Which part a bio is, or the one that it is a clone of is, and of which context.
+/// Which part a bio is, or the one that it is a clone of.
+#[derive(Clone, Copy)]
+pub(super) struct Located {
+    pub(super) part: NonNull<Part>,
+    pub(super) index: usize,
+    pub(super) context: NonNull<Context>,
+}
+
+/// Which part a bio is, and of which context.
 ///
 /// The context is there while the bio is: until the bio's last owner has ended it.
-pub(super) fn locate(bio: &Bio) -> Option<(usize, NonNull<Context>)> {
-    let part = bio.copy_half()?.cast::<Part>().as_ptr();
+pub(super) fn locate(bio: &Bio) -> Option<Located> {
+    let part = bio.copy_half()?.cast::<Part>();
     // SAFETY: Only `submit` makes bios with a part, and points them at one of its context, which is
     // freed after all of its bios, and so all their clones, have ended. These fields are constant.
-    Some(unsafe { ((*part).index, (*part).context) })
+    let (index, context) = unsafe { ((*part.as_ptr()).index, (*part.as_ptr()).context) };
+    Some(Located {
+        part,
+        index,
+        context,
+    })
 }
 
 /// Sends one batch on its way. `shared` hears of the end of its commands exactly once, perhaps
@@ -241,9 +258,12 @@ pub(crate) unsafe fn submit<L: Ranges + Copy>(
         let lock = new_spinlock_irq!(State::new(parts - commands), "blk_copy_context");
         pin_init::raw_init(addr_of_mut!((*raw).state), lock);
     }
+    let traced = trace::wants_chunks();
     for index in 0..commands {
         let (offset, (from, to)) = (batch.offset(index), batch.piece(index, src, dst));
-        trace::submit(src_bdev, from, dst_bdev, to);
+        if traced {
+            trace::submit(src_bdev, from, dst_bdev, to);
+        }
         // SAFETY: There is memory for so many parts. The rest is required of the caller.
         unsafe { init_part(context, index, offset, (CopyOp::Dst, dst_bdev, to)) };
     }
@@ -256,6 +276,9 @@ pub(crate) unsafe fn submit<L: Ranges + Copy>(
     // The sources, then the commands. All of them, also if one has failed already: the others find
     // that out when they arrive.
     for index in Iterator::chain(commands..parts, 0..commands) {
+        if index % TOGETHER == 0 && index < commands {
+            bio::expect(TOGETHER.min(commands - index));
+        }
         // SAFETY: The bio was initialized above and is submitted once. The context stays until the
         // last of them was submitted and has ended.
         unsafe {

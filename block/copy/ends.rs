@@ -7,10 +7,10 @@
 
 use super::{
     context::{
-        locate,
         part,
         state,
-        Context, //
+        Context,
+        Part, //
     },
     offload::MAX_COMMANDS,
     protocol::{
@@ -68,23 +68,24 @@ pub(super) fn status_of(verdict: Verdict<Status>) -> Status {
 ///
 /// For `bi_end_io` of these bios alone, which the block layer calls once each.
 pub(super) unsafe extern "C" fn part_end_io(bio: *mut RawBio) {
-    // SAFETY: The block layer passes the bio that has ended, which the context contains.
-    let bio = unsafe { Bio::from_raw(bio) };
-    let Some((index, context)) = locate(bio) else {
-        return;
-    };
-    let error = bio.status().map(verdict_of);
+    // Not a clone: it is the first field of its part.
+    let part = bio.cast::<Part>();
     // SAFETY: The end of this bio has not been told yet, so the context lives. The part is ours.
-    let (commands, left, failed, paired) = unsafe {
-        let (raw, part) = (context.as_ptr(), part(context, index).as_ptr());
-        Bio::uninit(NonNull::new_unchecked(addr_of_mut!((*part).bio)));
+    let (context, commands, index, error, paired) = unsafe {
+        let (context, index) = ((*part).context, (*part).index);
+        let error = (*part).bio.status().map(verdict_of);
         let paired = (*(*part).from.get()).is_some();
-        ((*raw).commands, &(*raw).left, &(*raw).failed, paired)
+        (context, (*context.as_ptr()).commands, index, error, paired)
     };
     if index >= commands {
-        // SAFETY: As above.
-        return unsafe { source_ended(context, error) };
+        // SAFETY: As above. This one was not initialized like another.
+        return unsafe {
+            Bio::uninit(NonNull::new_unchecked(bio.cast()));
+            source_ended(context, error)
+        };
     }
+    // SAFETY: As above. The fields are only accessed atomically.
+    let (left, failed) = unsafe { (&(*context.as_ptr()).left, &(*context.as_ptr()).failed) };
     if error.is_some() || !paired {
         // The count publishes it.
         failed.store(true, Relaxed);
@@ -184,7 +185,13 @@ unsafe fn finish(context: NonNull<Context>, _sole: Sole) {
         let error = state(context).lock().source_error();
         let whole = (*raw).dst;
         let len = (*part(context, 0).as_ptr()).len;
-        for (index, to) in verdicts.iter_mut().take(commands).enumerate() {
+        // Most often there is nothing to tell.
+        let told = if failed || trace::wants_chunks() {
+            commands
+        } else {
+            0
+        };
+        for (index, to) in verdicts.iter_mut().take(told).enumerate() {
             let start = len.checked_mul(index).unwrap_or_default();
             let dst = whole.part(start, len).unwrap_or(whole);
             if failed {
@@ -200,6 +207,9 @@ unsafe fn finish(context: NonNull<Context>, _sole: Sole) {
             }
             trace::chunk_done((*raw).dst_dev, dst, *to);
         }
+        // The other commands were initialized like the first one.
+        let first = part(context, 0).as_ptr();
+        Bio::uninit(NonNull::new_unchecked(addr_of_mut!((*first).bio)));
         drop_in_place(addr_of_mut!((*raw).state));
         (
             commands,

@@ -6,10 +6,12 @@
 #include <linux/debugfs.h>
 #include <linux/export.h>
 #include <linux/init.h>
+#include <linux/ioprio.h>
 #include <linux/seq_file.h>
 
 #include "../blk.h"
 #include "../blk-cgroup.h"
+#include "../blk-ioprio.h"
 
 #define CREATE_TRACE_POINTS
 #define CREATE_RUST_TRACE_POINTS
@@ -36,17 +38,26 @@ EXPORT_RUST_GPL(blk_copy_split);
 EXPORT_RUST_GPL(blk_copy_nr_src);
 EXPORT_RUST_GPL(blk_copy_src);
 
-/* Asks for the cgroup once only. The other bio was not submitted yet. */
+/* As submit_bio() does. */
+void blk_copy_set_ioprio(struct bio *bio)
+{
+	bio->bi_ioprio = get_current_ioprio();
+	blkcg_set_ioprio(bio);
+}
+
+/*
+ * The other bio was not submitted yet. Its reference to the cgroup is for both,
+ * so only that one is uninitialized, after both have ended.
+ */
 void blk_copy_init_like(struct bio *bio, struct bio *like)
 {
 	bio_init(bio, NULL, NULL, 0, like->bi_opf);
 	bio->bi_bdev = like->bi_bdev;
+	bio->bi_ioprio = like->bi_ioprio;
 	bio->bi_iter.bi_size = like->bi_iter.bi_size;
 	bio->bi_end_io = like->bi_end_io;
 #ifdef CONFIG_BLK_CGROUP
 	bio->bi_blkg = like->bi_blkg;
-	if (bio->bi_blkg)
-		blkg_get(bio->bi_blkg);
 #endif
 }
 

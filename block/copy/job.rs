@@ -17,7 +17,6 @@ use super::{
     plan::Plan,
     pool::Pool,
     progress::{
-        window,
         Run,
         WINDOW, //
     },
@@ -162,18 +161,6 @@ impl<'a> Job<'a> {
     /// What those who end its I/O have to know.
     pub(crate) fn may_onload(&self) -> bool {
         self.ways.onload
-    }
-
-    /// How many requests the next turn is likely to make.
-    pub(crate) fn requests(&self) -> u16 {
-        let onload = !self.extent.is_zero() || self.out > 0;
-        let max = self.request.dst_bdev.limits().max_copy();
-        if onload || max.is_zero() {
-            return 1;
-        }
-        let chunks = self.left().get().div_ceil(max.get());
-        let chunks = usize::try_from(chunks).unwrap_or(usize::MAX);
-        u16::try_from(chunks.min(window(max)).min(REFILL)).unwrap_or(1)
     }
 
     /// What is left to be sent.
@@ -350,7 +337,7 @@ pub(crate) fn run(request: Request<'_>, ways: Ways, pool: &Pool) -> End {
     loop {
         // SAFETY: The devices are open and the pool exists as long as the references, and `shared`
         // is pinned until the job is over.
-        match plugged(job.requests(), || unsafe { job.turn(shared) }) {
+        match plugged(|| unsafe { job.turn(shared) }) {
             Turn::Over => return job.end(shared),
             Turn::Again => {}
             Turn::Starved => sched::pause(),

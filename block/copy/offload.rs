@@ -24,7 +24,7 @@ pub(crate) const MAX_COMMANDS: usize = REFILL;
 
 /// Sectors of a batch of several commands. What is longer costs so much by itself that a second bio
 /// does not matter.
-const SMALL: Sectors = Sectors::new(128);
+const SMALL: Sectors = Sectors::new(256);
 
 impl Job<'_> {
     /// Sends chunks, as far as there is room for them in the window. Returns whether it sent any.

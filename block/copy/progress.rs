@@ -12,7 +12,7 @@ use kernel::block::units::Sectors;
 ///
 /// Half of the default number of requests of a queue, so that a copy leaves room for other I/O, and
 /// finds room for all of its own.
-pub(crate) const WINDOW: usize = 32;
+pub(crate) const WINDOW: usize = 64;
 
 /// What a copy has under way is no more than this, or one chunk. A copy that is killed waits for
 /// all of it, and so does the last command, which must not take longer than its timeout: 1 GiB are

@@ -17,6 +17,7 @@ use super::{
     }, //
 };
 use kernel::{
+    bindings,
     block::{
         bdev::{
             BlockDevice,
@@ -28,6 +29,7 @@ use kernel::{
         },
         units::Sectors, //
     },
+    jump_label::static_branch_unlikely,
     prelude::*, //
 };
 
@@ -73,9 +75,31 @@ pub(crate) fn submit(src: &BlockDevice, from: Range, dst: &BlockDevice, to: Rang
     unsafe { block_copy_submit(src.dev(), from.start().get(), dst.dev(), start, len) };
 }
 
+/// Whether anybody listens to a tracepoint.
+#[cfg(CONFIG_TRACEPOINTS)]
+macro_rules! enabled {
+    ($tracepoint:ident) => {
+        // SAFETY: This is the key of a tracepoint.
+        unsafe { static_branch_unlikely!(bindings::$tracepoint, bindings::tracepoint, key) }
+    };
+}
+#[cfg(not(CONFIG_TRACEPOINTS))]
+macro_rules! enabled {
+    ($tracepoint:ident) => {
+        false
+    };
+}
+
+/// The disk that a bio has come to, for [`park`]; [`None`] if nobody wants to know.
+pub(crate) fn disk(bio: &Bio) -> Option<Dev> {
+    enabled!(__tracepoint_block_copy_park).then(|| bio.bdev().disk_dev())
+}
+
 /// One part is held at the bottom of the stack, on a whole disk.
-pub(crate) fn park(dev: Dev, range: Option<Range>, carrier: bool) {
-    let Some(range) = range else { return };
+pub(crate) fn park(dev: Option<Dev>, range: Option<Range>, carrier: bool) {
+    let (Some(dev), Some(range)) = (dev, range) else {
+        return;
+    };
     let (start, len) = (range.start().get(), range.len().get());
     // SAFETY: Always safe to call.
     unsafe { block_copy_park(dev, start, len, carrier) };
@@ -83,11 +107,19 @@ pub(crate) fn park(dev: Dev, range: Option<Range>, carrier: bool) {
 
 /// All parts were paired: the first source, and the destination.
 pub(crate) fn dispatch(carrier: &Bio, from: Range) {
+    if !enabled!(__tracepoint_block_copy_dispatch) {
+        return;
+    }
     let from = from.start().get();
     let (start, len) = (carrier.start().get(), carrier.len().get());
     let dev = carrier.bdev().disk_dev();
     // SAFETY: Always safe to call.
     unsafe { block_copy_dispatch(dev, from, dev, start, len) };
+}
+
+/// Whether [`submit`] and [`chunk_done`] have to be called.
+pub(crate) fn wants_chunks() -> bool {
+    enabled!(__tracepoint_block_copy_submit) || enabled!(__tracepoint_block_copy_done)
 }
 
 /// A chunk is over.

@@ -16,11 +16,10 @@ blk_status_t null_handle_copy(struct nullb_cmd *cmd);
 void null_config_copy(struct queue_limits *lim, unsigned long max_bytes);
 
 /* In main.c. They may sleep. */
+blk_status_t null_copy_begin(struct nullb_cmd *cmd, sector_t dst, sector_t src,
+			     unsigned int nr_sectors);
 blk_status_t null_copy_blocks(struct nullb_cmd *cmd, sector_t dst, sector_t src,
 			      unsigned int nr_sectors);
-blk_status_t null_copy_check(struct nullb_cmd *cmd, sector_t sector,
-			     unsigned int nr_sectors);
-void null_copy_trace(struct nullb_cmd *cmd, u64 dst, u64 src, size_t len);
 
 /* One device copies within itself, and nowhere else. */
 static inline void null_set_copy_domain(struct request_queue *q, void *domain)

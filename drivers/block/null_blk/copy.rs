@@ -86,11 +86,10 @@ struct Disk(*mut bindings::nullb_cmd);
 
 impl Disk {
     fn copy(&self, dst: Sector, src: Sector, len: Sectors) -> Result<(), Status> {
-        self.trace(dst, src, len);
         let (mut dst, mut src) = (dst.get(), src.get());
         let mut left = u32::try_from(len.get()).map_err(|_| Status::IOERR)?;
-        self.check(src, left)?;
-        self.check(dst, left)?;
+        // SAFETY: By the type invariant.
+        result(unsafe { bindings::null_copy_begin(self.0, dst, src, left) })?;
         while left > 0 {
             let run = left.min(RUN);
             // SAFETY: By the type invariant; both ranges were checked against the size of the disk
@@ -101,20 +100,6 @@ impl Disk {
             left -= run;
         }
         Ok(())
-    }
-
-    /// Fails if there is a bad block.
-    fn check(&self, sector: u64, len: u32) -> Result<(), Status> {
-        // SAFETY: By the type invariant.
-        result(unsafe { bindings::null_copy_check(self.0, sector, len) })
-    }
-
-    fn trace(&self, dst: Sector, src: Sector, len: Sectors) {
-        let bytes = |sectors: Option<u64>| sectors.unwrap_or(u64::MAX);
-        let len = usize::try_from(bytes(len.to_bytes())).unwrap_or(usize::MAX);
-        let (dst, src) = (bytes(dst.to_bytes()), bytes(src.to_bytes()));
-        // SAFETY: By the type invariant.
-        unsafe { bindings::null_copy_trace(self.0, dst, src, len) };
     }
 }
 

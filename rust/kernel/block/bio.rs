@@ -95,7 +95,8 @@ impl Bio {
                 core::ptr::null_mut(),
                 0,
                 op | Self::COPY_FLAGS,
-            )
+            );
+            bindings::blk_copy_set_ioprio(bio);
         };
         // SAFETY: `bio` was initialized by the call above and nobody else knows it yet.
         let bio = unsafe { &mut *bio };
@@ -108,13 +109,16 @@ impl Bio {
         bio.bi_end_io = Some(end_io);
     }
 
-    /// The same for another bio, of the same length, at another place of the same device.
+    /// The same for another bio, of the same length, at another place of the same device. It takes
+    /// nothing that [`Bio::uninit`] would have to give back.
     ///
     /// Context: any. Does not sleep.
     ///
     /// # Safety
     ///
-    /// As for [`Bio::init_copy`], which initialized `like`; nobody knows that one yet.
+    /// - As for [`Bio::init_copy`], which initialized `like`; nobody knows that one yet.
+    /// - `like` is not uninitialized before this one has ended.
+    /// - The bio stays with the device ([`OwnedBio::set_device`]), or with a clone of it.
     pub unsafe fn init_copy_like(
         slot: NonNull<Bio>,
         like: &Bio,
@@ -348,8 +352,7 @@ impl Drop for BioList {
     }
 }
 
-/// Submits a bio that lives in memory of the caller. Its end-of-I/O function may have run when
-/// this returns.
+/// Submits a bio of a copy. Its end-of-I/O function may have run when this returns.
 ///
 /// Context: task; may sleep.
 ///
@@ -358,22 +361,35 @@ impl Drop for BioList {
 /// `bio` was initialized by [`Bio::init_copy`] and has not been submitted.
 pub unsafe fn submit(bio: NonNull<Bio>) {
     // SAFETY: By the requirements of this function it is a bio ready to be submitted.
-    unsafe { bindings::submit_bio(bio.as_ptr().cast()) };
+    unsafe { bindings::submit_bio_noacct(bio.as_ptr().cast()) };
 }
 
 /// Calls a function while requests are held back; they are sent when it returns, or when the task
 /// sleeps. So several that follow each other reach the driver together, and in the context of this
-/// task. `requests` is how many there will be about. Inside of another such function it has no
-/// effect.
+/// task. Inside of another such function it has no effect.
 ///
 /// Context: task; may sleep.
-pub fn plugged<R>(requests: u16, f: impl FnOnce() -> R) -> R {
+pub fn plugged<R>(f: impl FnOnce() -> R) -> R {
     let plug: Opaque<bindings::blk_plug> = Opaque::uninit();
     // SAFETY: `plug` is room for a plug, which is finished below, before its frame goes away, and
     // does not move before that.
-    unsafe { bindings::blk_start_plug_nr_ios(plug.get(), requests) };
+    unsafe { bindings::blk_start_plug(plug.get()) };
     let result = f();
     // SAFETY: The plug was started by this task above and has not moved since.
     unsafe { bindings::blk_finish_plug(plug.get()) };
     result
+}
+
+/// Says how many bios for one queue follow each other now, in a function that [`plugged`] calls:
+/// the block layer makes their requests at once, if it can.
+///
+/// Context: task; does not sleep.
+pub fn expect(bios: usize) {
+    // SAFETY: The current task is valid. Only itself writes its plug, which is on its stack.
+    unsafe {
+        let plug = (*bindings::get_current()).plug;
+        if !plug.is_null() {
+            (*plug).nr_ios = u16::try_from(bios).unwrap_or(1);
+        }
+    }
 }

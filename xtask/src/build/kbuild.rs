@@ -2,9 +2,11 @@
 //! Calls of the kernel's `make`.
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::anyhow;
+use anyhow::ensure;
 use anyhow::Result;
 
 use super::text_of;
@@ -36,8 +38,11 @@ pub fn command(work: &Work<'_>) -> Result<Command> {
     command.arg(format!("O={}", work.dir().display()));
     command.arg(format!("ARCH={}", work.variant.arch()));
     command.args(variables);
-    // clippy in place of rustc costs little; one kernel is enough to look at.
-    if work.toolchain.clippy.is_some() && work.variant == Variant::UM {
+    if work.variant.flavour == Flavour::Clippy {
+        ensure!(
+            work.toolchain.clippy.is_some(),
+            "clippy is missing: run `./x setup`"
+        );
         command.arg("CLIPPY=1");
     }
     command.envs(work.toolchain.environment(&work.context.cache));
@@ -118,6 +123,21 @@ pub fn make(work: &Work<'_>) -> Result<()> {
         write_atomically(&counts, count.to_string().as_bytes())?;
     }
     step.done(&format!("{count} steps"));
+    Ok(())
+}
+
+/// Builds single objects, and what they need.
+pub fn make_objects(work: &Work<'_>, objects: &[PathBuf]) -> Result<()> {
+    let mut make = command(work)?;
+    make.args(objects);
+    let step = Step::new(format!("Building objects of the {} kernel", work.variant));
+    logged(
+        &mut make,
+        &work.log(),
+        "The log's first error tells.",
+        |_| {},
+    )?;
+    step.done_quietly();
     Ok(())
 }
 

@@ -49,6 +49,8 @@ pub enum Flavour {
     Off,
     /// With everything that finds mistakes.
     Debug,
+    /// The options of the normal one; clippy looks at its Rust code, and nothing is linked.
+    Clippy,
 }
 
 /// One of the kernels that can be built.
@@ -68,6 +70,7 @@ impl fmt::Display for Variant {
             Flavour::Normal => "",
             Flavour::Off => "-off",
             Flavour::Debug => "-debug",
+            Flavour::Clippy => "-clippy",
         };
         write!(f, "{guest}{flavour}")
     }
@@ -115,7 +118,7 @@ impl Variant {
         };
         let mut names = vec!["common", guest];
         match self.flavour {
-            Flavour::Normal => {}
+            Flavour::Normal | Flavour::Clippy => {}
             Flavour::Off => names.push("off"),
             Flavour::Debug => names.push("debug"),
         }
@@ -210,12 +213,8 @@ impl<'a> Work<'a> {
             if !image.is_file() {
                 require_space(self.context.cache.root(), 3 << 30)?;
             }
-            if !dir.exists() && self.variant.flavour == Flavour::Off {
-                seed::copy(self.context, self.variant)?;
-            }
-            fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
             let _ = fs::remove_file(&stamp);
-            config::configure(self)?;
+            self.start()?;
             kbuild::make(self)?;
             modules::install(&dir)?;
             write_atomically(&stamp, identity.as_bytes())?;
@@ -226,6 +225,24 @@ impl<'a> Work<'a> {
             image,
             modules,
         })
+    }
+
+    /// Has clippy look at the kernel crate and at objects of Rust, and leaves what it says in the
+    /// log. It stands in for the compiler, and its code is slower: such a kernel is not for use.
+    pub fn lint(&self, objects: &[PathBuf]) -> Result<()> {
+        self.start()?;
+        kbuild::make_objects(self, objects)
+    }
+
+    /// Makes the build folder, with its configuration.
+    fn start(&self) -> Result<()> {
+        let dir = self.dir();
+        let like_normal = matches!(self.variant.flavour, Flavour::Off | Flavour::Clippy);
+        if !dir.exists() && like_normal {
+            seed::copy(self.context, self.variant)?;
+        }
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        config::configure(self)
     }
 
     /// The kernel's `make` for this build folder, without a target.
@@ -312,13 +329,27 @@ mod tests {
     fn each_variant_has_a_name_of_its_own() {
         let mut names = Vec::new();
         for guest in [Guest::Um, Guest::Qemu] {
-            for flavour in [Flavour::Normal, Flavour::Off, Flavour::Debug] {
+            for flavour in [
+                Flavour::Normal,
+                Flavour::Off,
+                Flavour::Debug,
+                Flavour::Clippy,
+            ] {
                 names.push(Variant { guest, flavour }.to_string());
             }
         }
         assert_eq!(
             names,
-            ["um", "um-off", "um-debug", "qemu", "qemu-off", "qemu-debug"]
+            [
+                "um",
+                "um-off",
+                "um-debug",
+                "um-clippy",
+                "qemu",
+                "qemu-off",
+                "qemu-debug",
+                "qemu-clippy"
+            ]
         );
     }
 

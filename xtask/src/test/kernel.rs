@@ -13,6 +13,7 @@ use anyhow::Result;
 use super::endian;
 use super::report::Report;
 use crate::build::Context;
+use crate::build::Flavour;
 use crate::build::Variant;
 use crate::build::When;
 use crate::build::Work;
@@ -30,13 +31,8 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
     recompile(&work)?;
     work.build(When::Always)?;
     report.pass("the kernel builds");
-    let log = fs::read(work.log()).context("cannot read the build's log")?;
-    let ours = warnings(
-        &String::from_utf8_lossy(&log),
-        &work.laid.files,
-        &work.tree.dir,
-    );
-    report.judge("no warnings of compilers and clippy", &ours);
+    report.judge("no warnings of compilers", &warnings(&work)?);
+    report.judge("no warnings of clippy", &warnings(&lint(&work)?)?);
     if work.laid.files.is_empty() {
         report.skip("style and series", "the series is empty");
         return Ok(());
@@ -92,8 +88,35 @@ fn recompile(work: &Work<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Warnings about files of ours in a build log: `file:line: warning: …`, or Rust's two lines.
-fn warnings(log: &str, files: &[PathBuf], tree: &Path) -> Vec<String> {
+/// Has clippy look at the kernel crate, and at those files of ours that are the root of a crate.
+fn lint<'a>(work: &Work<'a>) -> Result<Work<'a>> {
+    let rust = work
+        .laid
+        .files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|ext| ext == "rs"));
+    let objects = rust.map(|path| path.with_extension("o"));
+    let roots: Vec<_> = objects
+        .filter(|object| work.dir().join(object).is_file())
+        .collect();
+    let variant = Variant {
+        flavour: Flavour::Clippy,
+        ..work.variant
+    };
+    let lint = Work::new(work.context, variant)?;
+    lint.lint(&roots)?;
+    Ok(lint)
+}
+
+/// Warnings about files of ours in the log of the last build.
+fn warnings(work: &Work<'_>) -> Result<Vec<String>> {
+    let log = fs::read(work.log()).context("cannot read the build's log")?;
+    let log = String::from_utf8_lossy(&log);
+    Ok(warnings_in(&log, &work.laid.files, &work.tree.dir))
+}
+
+/// Warnings about some files in a build log: `file:line: warning: …`, or Rust's two lines.
+fn warnings_in(log: &str, files: &[PathBuf], tree: &Path) -> Vec<String> {
     let ours = |place: &str| {
         let file = place.trim().split(':').next().unwrap_or_default();
         let file = Path::new(file);
@@ -226,7 +249,7 @@ warning: unused import: `b`
 ld: warning: something
 ";
         let files = ["block/bio.c", "block/copy/plan.rs"].map(PathBuf::from);
-        let found = warnings(log, &files, Path::new("/tree"));
+        let found = warnings_in(log, &files, Path::new("/tree"));
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[1].contains("plan.rs:3:5: warning: unused import: `a`"));
     }
