@@ -39,10 +39,9 @@ impl Batch {
         self.each().checked_mul(index).unwrap_or_default()
     }
 
-    /// What the chunk of that index takes of the first source and of the destination of all.
-    pub(crate) fn piece(&self, index: usize, src: Range, dst: Range) -> (Range, Range) {
-        let piece = |range: Range| range.part(self.offset(index), self.each()).unwrap_or(range);
-        (piece(src), piece(dst))
+    /// What the chunk of that index takes of the first source, or of the destination, of all.
+    pub(crate) fn piece(&self, index: usize, whole: Range) -> Range {
+        whole.part(self.offset(index), self.each()).unwrap_or(whole)
     }
 
     /// All of them, as if it were one.

@@ -186,7 +186,7 @@ fn start(mut bio: OwnedBio, at: Located) -> Option<OwnedBio> {
             unsafe { *(*at.part.as_ptr()).from.get() = Some(first) };
             trace::dispatch(&bio, first);
             bio.allow_wait();
-            if bio.bdev().has_submit_bio() {
+            if at.index == 0 && bio.bdev().has_submit_bio() {
                 // It has left its path, and takes whichever there is now.
                 bio.resubmit();
                 return None;

@@ -260,9 +260,9 @@ pub(crate) unsafe fn submit<L: Ranges + Copy>(
     }
     let traced = trace::wants_chunks();
     for index in 0..commands {
-        let (offset, (from, to)) = (batch.offset(index), batch.piece(index, src, dst));
+        let (offset, to) = (batch.offset(index), batch.piece(index, dst));
         if traced {
-            trace::submit(src_bdev, from, dst_bdev, to);
+            trace::submit(src_bdev, batch.piece(index, src), dst_bdev, to);
         }
         // SAFETY: There is memory for so many parts. The rest is required of the caller.
         unsafe { init_part(context, index, offset, (CopyOp::Dst, dst_bdev, to)) };
@@ -319,5 +319,8 @@ unsafe fn init_part(
         }
         let place = (range.start(), range.len());
         Bio::init_copy(bio, bdev, op, place, half, part_end_io);
+        if op == CopyOp::Dst {
+            (*slot).bio.prepare_like((*context.as_ptr()).commands - 1);
+        }
     }
 }

@@ -77,12 +77,13 @@ pub(super) unsafe extern "C" fn part_end_io(bio: *mut RawBio) {
         let paired = (*(*part).from.get()).is_some();
         (context, (*context.as_ptr()).commands, index, error, paired)
     };
+    if index == 0 || index >= commands {
+        // SAFETY: As above. The others, initialized like the first one, have nothing to give back.
+        unsafe { Bio::uninit(NonNull::new_unchecked(bio.cast())) };
+    }
     if index >= commands {
-        // SAFETY: As above. This one was not initialized like another.
-        return unsafe {
-            Bio::uninit(NonNull::new_unchecked(bio.cast()));
-            source_ended(context, error)
-        };
+        // SAFETY: As above.
+        return unsafe { source_ended(context, error) };
     }
     // SAFETY: As above. The fields are only accessed atomically.
     let (left, failed) = unsafe { (&(*context.as_ptr()).left, &(*context.as_ptr()).failed) };
@@ -207,9 +208,6 @@ unsafe fn finish(context: NonNull<Context>, _sole: Sole) {
             }
             trace::chunk_done((*raw).dst_dev, dst, *to);
         }
-        // The other commands were initialized like the first one.
-        let first = part(context, 0).as_ptr();
-        Bio::uninit(NonNull::new_unchecked(addr_of_mut!((*first).bio)));
         drop_in_place(addr_of_mut!((*raw).state));
         (
             commands,

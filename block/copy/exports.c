@@ -45,9 +45,18 @@ void blk_copy_set_ioprio(struct bio *bio)
 	blkcg_set_ioprio(bio);
 }
 
+/* For so many bios that will be initialized like this one. */
+void blk_copy_get(struct bio *like, unsigned long count)
+{
+#ifdef CONFIG_BLK_CGROUP
+	if (like->bi_blkg)
+		percpu_ref_get_many(&like->bi_blkg->refcnt, count);
+#endif
+}
+
 /*
- * The other bio was not submitted yet. Its reference to the cgroup is for both,
- * so only that one is uninitialized, after both have ended.
+ * The other bio was not submitted yet. The reference to the cgroup, which
+ * bio_endio() gives back, is one of those of blk_copy_get().
  */
 void blk_copy_init_like(struct bio *bio, struct bio *like)
 {

@@ -105,6 +105,7 @@ impl BlockDevice {
     }
 
     /// Whether the driver takes bios (a stacking driver, which passes them on) and not requests.
+    #[inline]
     pub fn has_submit_bio(&self) -> bool {
         // SAFETY: By the type invariant the device is valid.
         unsafe { bindings::bdev_has_submit_bio(self.as_raw()) }

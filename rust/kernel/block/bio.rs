@@ -109,16 +109,28 @@ impl Bio {
         bio.bi_end_io = Some(end_io);
     }
 
-    /// The same for another bio, of the same length, at another place of the same device. It takes
-    /// nothing that [`Bio::uninit`] would have to give back.
+    /// Takes what so many bios that are initialized like this one give back when they end.
+    ///
+    /// Context: any. Does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// [`Bio::init_copy`] has initialized this one, and nobody knows it yet.
+    pub unsafe fn prepare_like(&self, count: usize) {
+        // SAFETY: By the requirements of this function the bio is as it was initialized.
+        unsafe { bindings::blk_copy_get(self.raw(), count) };
+    }
+
+    /// Initializes another bio, of the same length, at another place of the same device. It has
+    /// nothing that [`Bio::uninit`] would have to give back after its end.
     ///
     /// Context: any. Does not sleep.
     ///
     /// # Safety
     ///
     /// - As for [`Bio::init_copy`], which initialized `like`; nobody knows that one yet.
-    /// - `like` is not uninitialized before this one has ended.
-    /// - The bio stays with the device ([`OwnedBio::set_device`]), or with a clone of it.
+    /// - It is one of those that [`Bio::prepare_like`] was called for, and will be submitted.
+    #[inline]
     pub unsafe fn init_copy_like(
         slot: NonNull<Bio>,
         like: &Bio,
@@ -140,6 +152,7 @@ impl Bio {
     /// # Safety
     ///
     /// `slot` was initialized by [`Bio::init_copy`], and is not in flight.
+    #[inline]
     pub unsafe fn uninit(slot: NonNull<Bio>) {
         // SAFETY: By the requirements of this function this is an initialized bio of the caller.
         unsafe { bindings::bio_uninit(slot.as_ptr().cast()) };
@@ -359,6 +372,7 @@ impl Drop for BioList {
 /// # Safety
 ///
 /// `bio` was initialized by [`Bio::init_copy`] and has not been submitted.
+#[inline]
 pub unsafe fn submit(bio: NonNull<Bio>) {
     // SAFETY: By the requirements of this function it is a bio ready to be submitted.
     unsafe { bindings::submit_bio_noacct(bio.as_ptr().cast()) };
