@@ -43,8 +43,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// When the window is full, it is filled again once this many chunks are left in it. One turn sends
-/// so many at most: the block layer makes requests for so many at once where it can.
+/// When the window is full, it is filled again once this many chunks are left in it.
 pub(super) const REFILL: usize = WINDOW / 2;
 
 /// In which ways a copy may be made.
@@ -97,8 +96,6 @@ pub(crate) enum Turn {
     /// When something in flight has ended: when a buffer comes back, or when at most so many chunks
     /// are left.
     Wait(usize),
-    /// At once, with a new plug.
-    Again,
     /// When there is memory.
     Starved,
 }
@@ -211,7 +208,6 @@ impl<'a> Job<'a> {
                 match unsafe { self.send(room, shared) } {
                     // Whoever refused them did so at once.
                     Sent::Chunks if shared.is_idle() => acted = true,
-                    Sent::Chunks if room > REFILL => return Turn::Again,
                     Sent::Chunks => return Turn::Wait(self.low()),
                     Sent::Nothing => {}
                     Sent::Otherwise => acted = true,
@@ -339,7 +335,6 @@ pub(crate) fn run(request: Request<'_>, ways: Ways, pool: &Pool) -> End {
         // is pinned until the job is over.
         match plugged(|| unsafe { job.turn(shared) }) {
             Turn::Over => return job.end(shared),
-            Turn::Again => {}
             Turn::Starved => sched::pause(),
             Turn::Wait(low) => {
                 while shared.arm(low) {

@@ -41,8 +41,6 @@ impl Job<'_> {
         // Of the whole window, so many may be under way.
         let room = room.saturating_sub(WINDOW - window(limits.max));
         let bdevs = (self.request.src_bdev, self.request.dst_bdev);
-        // No more than one plug has room for.
-        let room = room.min(REFILL);
         let most = self.most_commands(limits.max);
         let mut left = room;
         while left > 0 {
