@@ -10,8 +10,8 @@ use kernel::block::units::Sectors;
 /// Chunks that were sent to the device and were not looked at since, oldest first. This bounds the
 /// memory that a copy has in flight, however long it is.
 ///
-/// Half of the default number of requests of a queue (`BLKDEV_DEFAULT_RQ`, 128), so that a copy leaves room for other I/O, and
-/// finds room for all of its own.
+/// Half of the default number of requests of a queue (`BLKDEV_DEFAULT_RQ`, 128), so that a copy
+/// leaves room for other I/O, and finds room for all of its own.
 pub(crate) const WINDOW: usize = 64;
 
 /// What a copy has under way is no more than this, or one chunk. A copy that is killed waits for

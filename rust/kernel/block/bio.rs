@@ -62,9 +62,10 @@ impl Bio {
     const COPY_FLAGS: u32 = bindings::REQ_NOMERGE | bindings::REQ_NOWAIT | bindings::REQ_SYNC;
 
     /// Initializes a bio of a copy in memory of the caller. It has no pages; `half` takes the
-    /// place of the vector and is what [`Bio::copy_half`] returns for it and for its clones.
+    /// place of the vector and is what [`Bio::copy_half`] returns for it and for its clones. It has
+    /// the I/O priority of the current task.
     ///
-    /// Context: any. Does not sleep.
+    /// Context: task; does not sleep.
     ///
     /// # Safety
     ///
