@@ -22,9 +22,12 @@ use kernel::block::units::Sectors;
 /// Commands that one batch may have. The window has room for two such batches.
 pub(crate) const MAX_COMMANDS: usize = REFILL;
 
-/// Sectors of a batch of several commands. What is longer costs so much by itself that a second bio
-/// does not matter.
-const SMALL: Sectors = Sectors::new(256);
+/// Sectors of a command of a batch of several. What is longer costs so much by itself that a second
+/// bio does not matter.
+const SMALL: Sectors = Sectors::new(64);
+
+/// Sectors of such a batch. If a source of it fails, so much has failed.
+const MOST: Sectors = Sectors::new(256);
 
 impl Job<'_> {
     /// Sends chunks, as far as there is room for them in the window. Returns whether it sent any.
@@ -69,7 +72,10 @@ impl Job<'_> {
         if self.request.src_bdev.has_submit_bio() || self.request.dst_bdev.has_submit_bio() {
             return 1;
         }
-        let small = SMALL.get().checked_div(max.get()).unwrap_or(0);
-        usize::try_from(small).unwrap_or(0).clamp(1, MAX_COMMANDS)
+        if max > SMALL {
+            return 1;
+        }
+        let most = MOST.get().checked_div(max.get()).unwrap_or(0);
+        usize::try_from(most).unwrap_or(0).clamp(1, MAX_COMMANDS)
     }
 }
