@@ -77,10 +77,8 @@ pub(super) unsafe extern "C" fn part_end_io(bio: *mut RawBio) {
         let paired = (*(*part).from.get()).is_some();
         (context, (*context.as_ptr()).commands, index, error, paired)
     };
-    if index == 0 || index >= commands {
-        // SAFETY: As above. The others, initialized like the first one, have nothing to give back.
-        unsafe { Bio::uninit(NonNull::new_unchecked(bio.cast())) };
-    }
+    // SAFETY: As above.
+    unsafe { Bio::uninit(NonNull::new_unchecked(bio.cast())) };
     if index >= commands {
         // SAFETY: As above.
         return unsafe { source_ended(context, error) };

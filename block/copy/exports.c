@@ -55,8 +55,8 @@ void blk_copy_get(struct bio *like, unsigned long count)
 }
 
 /*
- * The other bio was not submitted yet. The reference to the cgroup, which
- * bio_endio() gives back, is one of those of blk_copy_get().
+ * The other bio was not submitted yet. The reference to the cgroup is one of
+ * those of blk_copy_get().
  */
 void blk_copy_init_like(struct bio *bio, struct bio *like)
 {

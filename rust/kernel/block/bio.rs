@@ -110,7 +110,7 @@ impl Bio {
         bio.bi_end_io = Some(end_io);
     }
 
-    /// Takes what so many bios that are initialized like this one give back when they end.
+    /// Takes what so many bios that will be initialized like this one give back.
     ///
     /// Context: any. Does not sleep.
     ///
@@ -122,15 +122,14 @@ impl Bio {
         unsafe { bindings::blk_copy_get(self.raw(), count) };
     }
 
-    /// Initializes another bio, of the same length, at another place of the same device. It has
-    /// nothing that [`Bio::uninit`] would have to give back after its end.
+    /// Initializes another bio, of the same length, at another place of the same device.
     ///
     /// Context: any. Does not sleep.
     ///
     /// # Safety
     ///
     /// - As for [`Bio::init_copy`], which initialized `like`; nobody knows that one yet.
-    /// - It is one of those that [`Bio::prepare_like`] was called for, and will be submitted.
+    /// - It is one of those that [`Bio::prepare_like`] was called for.
     #[inline]
     pub unsafe fn init_copy_like(
         slot: NonNull<Bio>,
@@ -152,7 +151,7 @@ impl Bio {
     ///
     /// # Safety
     ///
-    /// `slot` was initialized by [`Bio::init_copy`], and is not in flight.
+    /// `slot` was initialized by [`Bio::init_copy`] or [`Bio::init_copy_like`], and is not in flight.
     #[inline]
     pub unsafe fn uninit(slot: NonNull<Bio>) {
         // SAFETY: By the requirements of this function this is an initialized bio of the caller.
