@@ -13,26 +13,28 @@ use crate::source;
 use crate::ui;
 
 /// What `path` knows.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 10] = [
     "cache",
     "linux",
     "logs",
     "um",
     "um-off",
     "um-debug",
+    "um-clippy",
     "qemu",
     "qemu-off",
     "qemu-debug",
 ];
 
 /// What `clean` knows.
-pub const CLEANABLE: [&str; 9] = [
+pub const CLEANABLE: [&str; 10] = [
     "all",
     "linux",
     "logs",
     "um",
     "um-off",
     "um-debug",
+    "um-clippy",
     "qemu",
     "qemu-off",
     "qemu-debug",
