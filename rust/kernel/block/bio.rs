@@ -151,7 +151,8 @@ impl Bio {
     ///
     /// # Safety
     ///
-    /// `slot` was initialized by [`Bio::init_copy`] or [`Bio::init_copy_like`], and is not in flight.
+    /// `slot` was initialized by [`Bio::init_copy`] or [`Bio::init_copy_like`], and is not in
+    /// flight.
     #[inline]
     pub unsafe fn uninit(slot: NonNull<Bio>) {
         // SAFETY: By the requirements of this function this is an initialized bio of the caller.
