@@ -153,10 +153,7 @@ fn command_arrives(mut bio: OwnedBio, at: Located) -> Option<OwnedBio> {
         }
     }
     let range = here.map(|place| place.range);
-    if at.index == 0 {
-        // There are others only where there is no stack, and so no path.
-        leave_path(&mut bio);
-    }
+    leave_path(&mut bio);
     if !ready.load(Acquire) {
         // SAFETY: The bio is ours until the machine has it.
         let mut state = unsafe { state(at.context) }.lock();
@@ -186,7 +183,7 @@ fn start(mut bio: OwnedBio, at: Located) -> Option<OwnedBio> {
             unsafe { *(*at.part.as_ptr()).from.get() = Some(first) };
             trace::dispatch(&bio, first);
             bio.allow_wait();
-            if at.index == 0 && bio.bdev().has_submit_bio() {
+            if bio.bdev().has_submit_bio() {
                 // It has left its path, and takes whichever there is now.
                 bio.resubmit();
                 return None;

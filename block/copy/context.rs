@@ -319,8 +319,5 @@ unsafe fn init_part(
         }
         let place = (range.start(), range.len());
         Bio::init_copy(bio, bdev, op, place, half, part_end_io);
-        if op == CopyOp::Dst {
-            (*slot).bio.prepare_like((*context.as_ptr()).commands - 1);
-        }
     }
 }

@@ -183,7 +183,6 @@ unsafe fn finish(context: NonNull<Context>, _sole: Sole) {
         let split = *(*raw).split.get();
         let error = state(context).lock().source_error();
         let whole = (*raw).dst;
-        let len = (*part(context, 0).as_ptr()).len;
         // Most often there is nothing to tell.
         let told = if failed || trace::wants_chunks() {
             commands
@@ -191,8 +190,8 @@ unsafe fn finish(context: NonNull<Context>, _sole: Sole) {
             0
         };
         for (index, to) in verdicts.iter_mut().take(told).enumerate() {
-            let start = len.checked_mul(index).unwrap_or_default();
-            let dst = whole.part(start, len).unwrap_or(whole);
+            let part = part(context, index).as_ptr();
+            let dst = whole.part((*part).offset, (*part).len).unwrap_or(whole);
             if failed {
                 let own = verdict(context, index);
                 // What failed by itself is not tried in another way because a source is.

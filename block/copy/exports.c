@@ -6,12 +6,10 @@
 #include <linux/debugfs.h>
 #include <linux/export.h>
 #include <linux/init.h>
-#include <linux/ioprio.h>
 #include <linux/seq_file.h>
 
 #include "../blk.h"
 #include "../blk-cgroup.h"
-#include "../blk-ioprio.h"
 
 #define CREATE_TRACE_POINTS
 #define CREATE_RUST_TRACE_POINTS
@@ -38,35 +36,17 @@ EXPORT_RUST_GPL(blk_copy_split);
 EXPORT_RUST_GPL(blk_copy_nr_src);
 EXPORT_RUST_GPL(blk_copy_src);
 
-/* As submit_bio() does. */
-void blk_copy_set_ioprio(struct bio *bio)
-{
-	bio->bi_ioprio = get_current_ioprio();
-	blkcg_set_ioprio(bio);
-}
-
-/* For so many bios that will be initialized like this one. */
-void blk_copy_get(struct bio *like, unsigned long count)
-{
-#ifdef CONFIG_BLK_CGROUP
-	if (like->bi_blkg)
-		percpu_ref_get_many(&like->bi_blkg->refcnt, count);
-#endif
-}
-
-/*
- * The other bio was not submitted yet. The reference to the cgroup is one of
- * those of blk_copy_get().
- */
+/* Asks for the cgroup once only. The other bio was not submitted yet. */
 void blk_copy_init_like(struct bio *bio, struct bio *like)
 {
 	bio_init(bio, NULL, NULL, 0, like->bi_opf);
 	bio->bi_bdev = like->bi_bdev;
-	bio->bi_ioprio = like->bi_ioprio;
 	bio->bi_iter.bi_size = like->bi_iter.bi_size;
 	bio->bi_end_io = like->bi_end_io;
 #ifdef CONFIG_BLK_CGROUP
 	bio->bi_blkg = like->bi_blkg;
+	if (bio->bi_blkg)
+		blkg_get(bio->bi_blkg);
 #endif
 }
 

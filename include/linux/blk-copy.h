@@ -244,8 +244,6 @@ int blk_copy_init(void);
 void blk_copy_debugfs_register(struct request_queue *q);
 int blk_copy_stats_show(struct seq_file *m, void *unused);
 struct bio *blk_copy_intercept(struct bio *bio);
-void blk_copy_set_ioprio(struct bio *bio);
-void blk_copy_get(struct bio *like, unsigned long count);
 void blk_copy_init_like(struct bio *bio, struct bio *like);
 void blk_copy_resubmit(struct bio *bio);
 bool blk_copy_fits(struct bio *bio);

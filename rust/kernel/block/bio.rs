@@ -281,7 +281,8 @@ impl Drop for BioList {
     }
 }
 
-/// Submits a bio of a copy. Its end-of-I/O function may have run when this returns.
+/// Submits a bio that lives in memory of the caller. Its end-of-I/O function may have run when
+/// this returns.
 ///
 /// Context: task; may sleep.
 ///
@@ -291,5 +292,5 @@ impl Drop for BioList {
 #[inline]
 pub unsafe fn submit(bio: NonNull<Bio>) {
     // SAFETY: By the requirements of this function it is a bio ready to be submitted.
-    unsafe { bindings::submit_bio_noacct(bio.as_ptr().cast()) };
+    unsafe { bindings::submit_bio(bio.as_ptr().cast()) };
 }

@@ -24,10 +24,9 @@ impl Bio {
     const COPY_FLAGS: u32 = bindings::REQ_NOMERGE | bindings::REQ_NOWAIT | bindings::REQ_SYNC;
 
     /// Initializes a bio of a copy in memory of the caller. It has no pages; `half` takes the
-    /// place of the vector and is what [`Bio::copy_half`] returns for it and for its clones. It has
-    /// the I/O priority of the current task.
+    /// place of the vector and is what [`Bio::copy_half`] returns for it and for its clones.
     ///
-    /// Context: task; does not sleep.
+    /// Context: any. Does not sleep.
     ///
     /// # Safety
     ///
@@ -58,8 +57,7 @@ impl Bio {
                 core::ptr::null_mut(),
                 0,
                 op | Self::COPY_FLAGS,
-            );
-            bindings::blk_copy_set_ioprio(bio);
+            )
         };
         // SAFETY: `bio` was initialized by the call above and nobody else knows it yet.
         let bio = unsafe { &mut *bio };
@@ -72,26 +70,13 @@ impl Bio {
         bio.bi_end_io = Some(end_io);
     }
 
-    /// Takes what so many bios that will be initialized like this one give back.
-    ///
-    /// Context: any. Does not sleep.
-    ///
-    /// # Safety
-    ///
-    /// [`Bio::init_copy`] has initialized this one, and nobody knows it yet.
-    pub unsafe fn prepare_like(&self, count: usize) {
-        // SAFETY: By the requirements of this function the bio is as it was initialized.
-        unsafe { bindings::blk_copy_get(self.raw(), count) };
-    }
-
     /// Initializes another bio, of the same length, at another place of the same device.
     ///
     /// Context: any. Does not sleep.
     ///
     /// # Safety
     ///
-    /// - As for [`Bio::init_copy`], which initialized `like`; nobody knows that one yet.
-    /// - It is one of those that [`Bio::prepare_like`] was called for.
+    /// As for [`Bio::init_copy`], which initialized `like`; nobody knows that one yet.
     #[inline]
     pub unsafe fn init_copy_like(
         slot: NonNull<Bio>,
