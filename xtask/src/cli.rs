@@ -172,7 +172,7 @@ enum Command {
     #[command(after_help = "Example:\n  less $(./x path logs)/build-um.log")]
     Path {
         /// Of what: the kernel's source, a build, or the logs.
-        #[arg(value_parser = clap::builder::PossibleValuesParser::new(places::NAMES))]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(places::names()))]
         name: String,
     },
 
@@ -181,7 +181,7 @@ enum Command {
     /// Without names the builds go and the kernel's source stays.
     Clean {
         /// What to remove.
-        #[arg(value_parser = clap::builder::PossibleValuesParser::new(places::CLEANABLE))]
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(places::cleanable()))]
         names: Vec<String>,
     },
 }

@@ -4,41 +4,30 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::bail;
 use anyhow::Context;
 use anyhow::Result;
 
+use crate::build::Variant;
 use crate::cache::Cache;
 use crate::source;
 use crate::ui;
 
 /// What `path` knows.
-pub const NAMES: [&str; 10] = [
-    "cache",
-    "linux",
-    "logs",
-    "um",
-    "um-off",
-    "um-debug",
-    "um-clippy",
-    "qemu",
-    "qemu-off",
-    "qemu-debug",
-];
+pub fn names() -> Vec<String> {
+    with_builds(&["cache", "linux", "logs"])
+}
 
 /// What `clean` knows.
-pub const CLEANABLE: [&str; 10] = [
-    "all",
-    "linux",
-    "logs",
-    "um",
-    "um-off",
-    "um-debug",
-    "um-clippy",
-    "qemu",
-    "qemu-off",
-    "qemu-debug",
-];
+pub fn cleanable() -> Vec<String> {
+    with_builds(&["all", "linux", "logs"])
+}
+
+fn with_builds(others: &[&str]) -> Vec<String> {
+    let others = others.iter().map(ToString::to_string);
+    others
+        .chain(Variant::ALL.iter().map(ToString::to_string))
+        .collect()
+}
 
 /// The folder of something; it need not exist yet, except the kernel's source.
 pub fn path(cache: &Cache, name: &str) -> Result<PathBuf> {
@@ -50,8 +39,11 @@ pub fn path(cache: &Cache, name: &str) -> Result<PathBuf> {
             tree.context("there is no kernel source yet: `./x linux` fetches it")?
                 .dir
         }
-        build if NAMES.contains(&build) => cache.root().join(format!("build-{build}")),
-        _ => bail!("{name:?} is none of {}", NAMES.join(", ")),
+        build => Variant::ALL
+            .into_iter()
+            .find(|variant| variant.to_string() == build)
+            .with_context(|| format!("{name:?} is none of {}", names().join(", ")))?
+            .dir(cache),
     })
 }
 
@@ -73,13 +65,8 @@ pub fn clean(cache: &Cache, names: &[String]) -> Result<()> {
         }
         return Ok(());
     }
-    let builds = || {
-        CLEANABLE
-            .iter()
-            .filter(|name| name.starts_with("um") || name.starts_with("qemu"))
-    };
-    let chosen: Vec<String> = if names.is_empty() {
-        builds().map(|name| String::from(*name)).collect()
+    let chosen = if names.is_empty() {
+        with_builds(&[])
     } else {
         names.to_vec()
     };
@@ -116,8 +103,9 @@ mod tests {
 
     #[test]
     fn names_lead_to_folders() {
-        for name in CLEANABLE.iter().filter(|name| **name != "all") {
-            assert!(NAMES.contains(name), "{name}");
+        let names = names();
+        for name in cleanable().iter().filter(|name| *name != "all") {
+            assert!(names.contains(name), "{name}");
         }
     }
 }

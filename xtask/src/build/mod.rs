@@ -77,10 +77,22 @@ impl fmt::Display for Variant {
 }
 
 impl Variant {
-    pub const UM: Self = Self {
-        guest: Guest::Um,
-        flavour: Flavour::Normal,
-    };
+    /// Those that some command builds.
+    pub const ALL: [Self; 7] = [
+        Self::UM,
+        Self::of(Guest::Um, Flavour::Off),
+        Self::of(Guest::Um, Flavour::Debug),
+        Self::of(Guest::Um, Flavour::Clippy),
+        Self::of(Guest::Qemu, Flavour::Normal),
+        Self::of(Guest::Qemu, Flavour::Off),
+        Self::of(Guest::Qemu, Flavour::Debug),
+    ];
+
+    const fn of(guest: Guest, flavour: Flavour) -> Self {
+        Self { guest, flavour }
+    }
+
+    pub const UM: Self = Self::of(Guest::Um, Flavour::Normal);
 
     /// The build folder.
     pub fn dir(self, cache: &Cache) -> PathBuf {

@@ -80,12 +80,9 @@ pub fn run(context: &Context) -> Result<bool> {
         ),
         None => line(true, "source", "not fetched yet"),
     }
-    for guest in [Guest::Um, Guest::Qemu] {
-        for flavour in [Flavour::Normal, Flavour::Off, Flavour::Debug] {
-            let variant = Variant { guest, flavour };
-            if let Some(kernel) = crate::build::built(context, variant) {
-                line(true, &variant.to_string(), kernel.image.display());
-            }
+    for variant in Variant::ALL {
+        if let Some(kernel) = crate::build::built(context, variant) {
+            line(true, &variant.to_string(), kernel.image.display());
         }
     }
 
