@@ -2,14 +2,21 @@
 
 //! `copy_file_range(2)` between two block devices.
 //!
-//! The page cache is as coherent as it is with writes to an `O_DIRECT` file, and a little more so:
-//! dirty pages of the source are written back before the device reads, pages of the destination are
-//! written back and dropped before it writes, and until it has written nobody can make new ones.
+//! The page cache is as coherent as it is with writes to an `O_DIRECT` file: dirty pages of the
+//! source are written back before the device reads, pages of the destination are written back and
+//! dropped before it writes, and dropped again afterwards. While the device copies by itself it is
+//! a little more so: until it has written, nobody can make new pages.
+//!
+//! # Why the locks are not held for reads and writes
+//!
+//! One of the devices may serve its I/O through the page cache of the other, as a loop device does,
+//! or a server on this machine. Its reads and writes then need the inode of the other one, and wait
+//! for whoever holds it, who must not wait for them. A device that copies by itself does not depend
+//! on another one's page cache; what offers no copies is not locked at all.
 
 use super::{
     job::{
         self,
-        End,
         Ways, //
     },
     pool,
@@ -33,9 +40,9 @@ use kernel::{
     prelude::*, //
 };
 
-/// Bytes copied under the locks at a time, as far as that makes whole commands of the device; more
-/// if one command copies more. Bounds how long buffered writers, and a second copy to the same
-/// device, have to wait for them, and how long a killed task goes on.
+/// Bytes copied at a time, as far as that makes whole commands of the device; more if one command
+/// copies more. Bounds how long buffered writers, and a second copy to the same device, have to
+/// wait for the locks, and how long a killed task goes on.
 const STEP: u64 = 8 << 20;
 
 /// The step for commands of at most `command` bytes.
@@ -111,8 +118,18 @@ struct Todo<'a> {
     left: u64,
     /// Bytes copied so far.
     done: usize,
-    /// Bytes copied under the locks at a time.
+    /// Bytes copied at a time.
     step: u64,
+}
+
+/// What is left of a step.
+enum Rest {
+    /// Nothing.
+    Nothing,
+    /// The device has refused so much of what comes next, as far as it was asked.
+    Refused(Sectors),
+    /// Somebody holds a page of the destination. To write through the page cache keeps it coherent.
+    Busy,
 }
 
 impl<'a> Todo<'a> {
@@ -177,22 +194,22 @@ impl<'a> Todo<'a> {
             if sched::fatal_signal_pending() {
                 return Err(EINTR);
             }
-            let mut len = self.left.min(self.step);
+            let end = self.left - self.left.min(self.step);
             if engine {
-                let (copied, stop) = self.step(len)?;
-                self.advance(copied)?;
-                match stop {
-                    None => continue,
-                    Some(Stop::Failed(error)) => return Err(error),
-                    Some(Stop::Unsupported) => engine = false,
-                    // The rest of this step goes the other way.
-                    Some(Stop::Busy) => {}
+                let rest = match self.step(self.left - end, Ways::OFFLOAD, Sectors::ZERO)? {
+                    Rest::Refused(refused) => self.step(self.left - end, Ways::ANY, refused)?,
+                    rest => rest,
+                };
+                match rest {
+                    Rest::Nothing => continue,
+                    Rest::Refused(_) => engine = false,
+                    Rest::Busy => {}
                 }
-                len -= copied;
             }
-            let copied =
-                self.src
-                    .splice_to(self.src_pos, self.dst, self.dst_pos, usize::try_from(len)?)?;
+            let len = usize::try_from(self.left - end)?;
+            let copied = self
+                .src
+                .splice_to(self.src_pos, self.dst, self.dst_pos, len)?;
             if copied == 0 {
                 return Ok(());
             }
@@ -236,29 +253,39 @@ impl<'a> Todo<'a> {
         )
     }
 
-    /// Copies the next `len` bytes under the locks. Returns how many were copied, and why not
-    /// all of them.
-    fn step(&self, len: u64) -> Result<(u64, Option<Stop>)> {
+    /// Copies the next `len` bytes, of which the device has refused the first `refused` sectors
+    /// before; by the device alone under the locks. Returns what becomes of the rest.
+    fn step(&mut self, len: u64, ways: Ways, refused: Sectors) -> Result<Rest> {
         let bytes = |pos: u64| Ok::<_, Error>(pos..pos.checked_add(len).ok_or(EINVAL)?);
         let (from, to) = (bytes(self.src_pos)?, bytes(self.dst_pos)?);
 
-        let locked = Locked::new(self.src, self.dst);
-        // The devices may have changed before they were locked, so the request is made anew.
         let (src, dst) = self.ranges(len)?;
+        let locked = if ways.onload() {
+            None
+        } else if self.request(&src, &dst)?.command_limits().is_none() {
+            return Ok(Rest::Refused(Sectors::ZERO));
+        } else {
+            Some(Locked::new(self.src, self.dst))
+        };
+        // The devices may have changed before they were locked, so the request is made anew.
         let request = self.request(&src, &dst)?;
         self.src.write_back(&from)?;
         // Whole pages are dropped, and their other blocks may be dirty.
         self.dst.write_back(&to)?;
         match self.dst.invalidate(&to) {
-            // Somebody holds a page. Writing through the page cache keeps it coherent.
-            Err(error) if error == EBUSY => return Ok((0, Some(Stop::Busy))),
+            Err(error) if error == EBUSY => return Ok(Rest::Busy),
             result => result?,
         }
         let pool = pool::shared().ok_or(ENODEV)?;
-        let End { copied, stop } = job::run(request, Ways::ANY, pool);
+        let end = job::run(request, ways, pool, refused);
         self.dst.invalidate_written(&to)?;
         drop(locked);
 
-        Ok((copied.to_bytes().ok_or(EINVAL)?, stop))
+        self.advance(end.copied.to_bytes().ok_or(EINVAL)?)?;
+        match end.stop {
+            None => Ok(Rest::Nothing),
+            Some(Stop::Failed(error)) => Err(error),
+            Some(Stop::Unsupported | Stop::Busy) => Ok(Rest::Refused(end.refused)),
+        }
     }
 }

@@ -69,6 +69,11 @@ impl Ways {
         offload: true,
         onload: true,
     };
+
+    /// Whether it may be read and written.
+    pub(crate) fn onload(self) -> bool {
+        self.onload
+    }
 }
 
 /// What came of a copy.
@@ -78,6 +83,8 @@ pub(crate) struct End {
     pub(crate) copied: Sectors,
     /// Why it is not everything; [`None`] if it is.
     pub(crate) stop: Option<Stop>,
+    /// So much of what comes then was refused by the device, as far as it was asked.
+    pub(crate) refused: Sectors,
 }
 
 impl End {
@@ -85,6 +92,7 @@ impl End {
     pub(crate) const NOTHING: Self = Self {
         copied: Sectors::ZERO,
         stop: None,
+        refused: Sectors::ZERO,
     };
 }
 
@@ -131,6 +139,8 @@ pub(crate) struct Job<'a> {
     pub(super) buffers: usize,
     /// Buffers in flight.
     pub(super) out: usize,
+    /// So much from the gap on cannot be split.
+    refused: Sectors,
 }
 
 impl<'a> Job<'a> {
@@ -152,6 +162,7 @@ impl<'a> Job<'a> {
             free: BufferList::new(),
             buffers: 0,
             out: 0,
+            refused: Sectors::ZERO,
         }
     }
 
@@ -237,7 +248,9 @@ impl<'a> Job<'a> {
         stats::count(self.request.dst_bdev, run.outcome, run.chunks, run.len);
         match run.outcome {
             Outcome::Offloaded => self.behind.advance(run.len),
-            Outcome::Split => self.split(run, shared),
+            Outcome::Split if seen.gap.allows(self.behind.offset()) => self.split(run, shared),
+            // Nothing is done behind the gap.
+            Outcome::Split => self.behind.advance(run.len),
             _ => self.onload(run.len),
         }
     }
@@ -257,8 +270,19 @@ impl<'a> Job<'a> {
                 });
             }
             None if self.ways.onload => self.onload(run.len),
-            None => shared.note(start, Stop::Unsupported),
+            None => {
+                shared.note(start, Stop::Unsupported);
+                self.refused = run.len;
+                self.behind.advance(run.len);
+            }
         }
+    }
+
+    /// So much of what comes next is not sent to the device at all. Nothing is in flight.
+    fn without_device(&mut self, len: Sectors, shared: &Shared) {
+        shared.skip(len);
+        self.ahead.advance(len);
+        self.onload(len);
     }
 
     /// From `behind` on, so much is to be read and written.
@@ -288,9 +312,7 @@ impl<'a> Job<'a> {
             stats::count(self.request.dst_bdev, Outcome::NotSupported, 1, left);
         }
         if self.ways.onload {
-            shared.skip(left);
-            self.ahead.advance(left);
-            self.onload(left);
+            self.without_device(left, &shared);
         } else {
             shared.note(self.ahead.offset(), Stop::Unsupported);
         }
@@ -304,32 +326,38 @@ impl<'a> Job<'a> {
         while let Some(buffer) = self.free.pop() {
             self.pool.put_buffer(buffer);
         }
-        let dst = self.request.dst_bdev;
-        match shared.result(|run| stats::count(dst, run.outcome, run.chunks, run.len)) {
-            Some((copied, stop)) => End {
-                copied,
-                stop: Some(stop),
-            },
-            None if self.behind.offset() == self.request.total => End {
-                copied: self.request.total,
-                stop: None,
-            },
+        let (dst, mut refused) = (self.request.dst_bdev, self.refused);
+        let gap = shared.result(|run| {
+            stats::count(dst, run.outcome, run.chunks, run.len);
+            if refused.is_zero() && run.outcome.is_fallback() {
+                refused = run.len;
+            }
+        });
+        let (copied, stop) = match gap {
+            Some((copied, stop)) => (copied, Some(stop)),
+            None if self.behind.offset() == self.request.total => (self.request.total, None),
             // Not so: without an error it goes on to the end.
-            None => End {
-                copied: self.behind.offset(),
-                stop: Some(Stop::Failed(EIO)),
-            },
+            None => (self.behind.offset(), Some(Stop::Failed(EIO))),
+        };
+        End {
+            copied,
+            stop,
+            refused,
         }
     }
 }
 
-/// Copies, and waits for the end.
+/// Copies, and waits for the end. The device has refused the first `refused` sectors before: it is
+/// not asked again where there is another way.
 ///
 /// Context: task; may sleep. A fatal signal ends it.
-pub(crate) fn run(request: Request<'_>, ways: Ways, pool: &Pool) -> End {
+pub(crate) fn run(request: Request<'_>, ways: Ways, pool: &Pool, refused: Sectors) -> End {
     let mut job = Job::new(request, ways, pool, true);
     pin_init::stack_pin_init!(let shared = Shared::new(None, job.may_onload()));
     let shared = shared.as_ref();
+    if !refused.is_zero() && job.may_onload() {
+        job.without_device(refused, &shared);
+    }
     loop {
         // SAFETY: The devices are open and the pool exists as long as the references, and `shared`
         // is pinned until the job is over.

@@ -2,8 +2,9 @@
 
 //! Copy commands of null_blk.
 //!
-//! A memory-backed device copies between its own pages. Like a disk it checks both ranges for bad
-//! blocks first, and does nothing if there are any.
+//! A memory-backed device copies between its own pages, one source range after the other. Like a
+//! disk it checks both places of a range for bad blocks first, and copies nothing of it if there are
+//! any.
 
 use core::ptr::NonNull;
 use kernel::{
