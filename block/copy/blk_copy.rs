@@ -13,6 +13,7 @@
 //!   those who end its I/O know of it.
 //! - [`offload`] sends chunks to the device; [`onload`] reads and writes what no device can copy.
 //! - [`context`] is one chunk with its bios, how they are submitted and ended.
+//! - [`top`] is where they wait for each other before they enter a stack of devices.
 //! - [`bottom`] is where they are parked and paired, and what the driver sees of them.
 //! - [`memory`] is for chunks; [`pool`] has the reserves.
 //! - [`trace`] has the tracepoints, [`stats`] the counters.
@@ -43,5 +44,6 @@ mod range;
 mod request;
 mod shared;
 mod stats;
+mod top;
 mod trace;
 mod verdict;

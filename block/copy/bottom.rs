@@ -39,20 +39,11 @@ use kernel::{
     }, //
 };
 
-/// A bio of a copy has passed the checks of one level of the stack. Returns the bio that is to be
-/// issued now, or nothing while other parts are still on their way.
+/// A bio of a copy has arrived. Returns the bio that is to be issued now, or nothing while other
+/// parts are still on their way.
 ///
 /// Context: task; does not sleep, unless bios that have waited for this one are issued as well.
-pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
-    if bio.bdev().has_submit_bio() {
-        // A stacking driver: it passes the bio, or a clone, on to where we look again.
-        return Some(bio);
-    }
-    let Some(at) = locate(&bio) else {
-        // Not one of ours. There is no context to pair it by.
-        bio.end(Some(Status::NOTSUPP));
-        return None;
-    };
+pub(super) fn arrive(bio: OwnedBio, at: Located) -> Option<OwnedBio> {
     // SAFETY: The caller gave us the bio, and with it the context, where this is constant.
     let commands = unsafe { (*at.context.as_ptr()).commands };
     if at.index < commands {
@@ -80,7 +71,7 @@ fn leave_path(bio: &mut OwnedBio) {
 }
 
 /// Ends a bio that came too late, or once too often.
-fn refuse(bio: OwnedBio, at: Located) {
+pub(super) fn refuse(bio: OwnedBio, at: Located) {
     // SAFETY: The bio is ours.
     let error = unsafe { state(at.context) }.lock().error();
     bio.end(Some(status_of(error.unwrap_or(IGNORED))));

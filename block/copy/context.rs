@@ -30,12 +30,14 @@
 //!
 //! # Why nothing is submitted twice, and nothing hangs
 //!
-//! [`intercept`](super::bottom::intercept) runs once per bio and level, after the level was entered
+//! [`intercept`](super::top::intercept) runs once per bio and level, after the level was entered
 //! in full: checks, throttling, accounting, tracing and injected errors see every bio exactly once.
 //! All bios are in memory before the first one is submitted, so a parked bio never waits for an
-//! allocation; and while they travel they carry `REQ_NOWAIT`, so that a stacking driver that would
-//! make one of them wait fails it instead, and the others are ended. What is parked therefore waits
-//! for the progress of its siblings alone, and a command that has gone to the driver for nobody.
+//! allocation. None enters a stack before all have passed the throttling of the first level; and
+//! while they travel they carry `REQ_NOWAIT`, so that a stacking driver that would make one of them
+//! wait fails it instead, and the others are ended. What is parked therefore waits for the progress
+//! of its siblings alone, and a command that has gone to the driver for nobody. Below a stacking
+//! driver, throttling holds back a bio as it does any other that this driver has passed on.
 
 use super::{
     batch::Batch,
@@ -134,6 +136,8 @@ pub(crate) struct Part {
 pub(crate) struct Context {
     pub(super) state: SpinLockIrq<State>,
     pub(super) memory: Memory,
+    /// Set once all parts have come to the top of the stack; at once where there is none.
+    pub(super) entered: Atomic<bool>,
     /// Set once all sources are there.
     pub(super) ready: Atomic<bool>,
     /// Whether a command was not done. Read when all have ended.
@@ -242,10 +246,12 @@ pub(crate) unsafe fn submit<L: Ranges + Copy>(
     let context = memory.start().cast::<Context>();
     let raw = context.as_ptr();
     let (commands, parts) = (batch.chunks(), memory.parts());
+    let stacked = src_bdev.has_submit_bio() || dst_bdev.has_submit_bio();
     // SAFETY: This is memory for a context that nobody else has. All fields are written before
     // anything refers to them, and the memory does not move.
     unsafe {
         addr_of_mut!((*raw).memory).write(memory);
+        addr_of_mut!((*raw).entered).write(Atomic::new(!stacked));
         addr_of_mut!((*raw).ready).write(Atomic::new(false));
         addr_of_mut!((*raw).failed).write(Atomic::new(false));
         addr_of_mut!((*raw).left).write(Atomic::new(commands));
@@ -255,7 +261,10 @@ pub(crate) unsafe fn submit<L: Ranges + Copy>(
         addr_of_mut!((*raw).dst).write(dst);
         addr_of_mut!((*raw).dst_dev).write(dst_bdev.dev());
         addr_of_mut!((*raw).shared).write(NonNull::from(shared.get_ref()));
-        let lock = new_spinlock_irq!(State::new(parts - commands), "blk_copy_context");
+        let lock = new_spinlock_irq!(
+            State::new(parts - commands, if stacked { parts } else { 0 }),
+            "blk_copy_context"
+        );
         pin_init::raw_init(addr_of_mut!((*raw).state), lock);
     }
     let traced = trace::wants_chunks();

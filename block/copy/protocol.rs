@@ -7,7 +7,14 @@
 //! the bottom the machine holds ("parks") the sources, until all commands have ended; a command
 //! waits there for the sources, and goes on to the driver once all of them are there.
 //!
+//! Where one of them enters a stacking driver, all are held before any of them does, until all have
+//! got there. So whatever holds one of them back so far, throttling, say, does not hold up the
+//! driver with others inside.
+//!
 //! ```text
+//!     Enter ---------------------------> Translate, or Over: as below
+//!             all are there
+//!
 //!               a source arrives                       the last one arrives
 //!   Translate -------------------> Translate ------------------------------------> Ready
 //!       |                                      commands that waited go to the driver |
@@ -17,8 +24,8 @@
 //!     Over   <---------------- parked sources, and commands that waited, are ended - Over
 //! ```
 //!
-//! The machine owns a bio from [`Batch::source`] or [`Batch::command`] until it hands it out again:
-//! to go to the driver ([`Arrival::Ready`]) or to be ended ([`Batch::source_ended`],
+//! The machine owns a bio from [`Batch::enter`], [`Batch::source`] or [`Batch::command`] until it
+//! hands it out again: to go on ([`Arrival::Ready`]) or to be ended ([`Batch::source_ended`],
 //! [`Batch::commands_ended`]). Because it takes what it hands out, no bio is ended twice, and
 //! because every way into `Over` hands out all of them, none is forgotten.
 //!
@@ -47,6 +54,7 @@ pub(crate) trait BioList<B>: Default {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Phase {
+    Enter,
     Translate,
     Ready,
     Over,
@@ -59,14 +67,16 @@ enum Phase {
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Sole(());
 
-/// What becomes of a bio that arrived at the bottom of the stack.
+/// What becomes of a bio that arrived at the top or at the bottom of the stack.
 #[must_use = "the bio has to go somewhere"]
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Arrival<B, R> {
-    /// It is held: a command until the sources are there, a source until the commands have ended.
+    /// It is held: at the top until all parts are there, at the bottom a command until the sources
+    /// are there, a source until the commands have ended.
     Held,
-    /// All sources are there. For a command: it is to go to the driver. For the last source: these
-    /// commands have waited for it, and are to go to the driver; it is held itself.
+    /// At the top, all parts are there: these are to go on, of which it is one. At the bottom, all
+    /// sources are. For a command: it is to go to the driver. For the last source: these commands
+    /// have waited for it, and are to go to the driver; it is held itself.
     Ready(R),
     /// The batch is over, or has this source already: end the bio.
     Refused(B),
@@ -94,11 +104,13 @@ impl Seen {
 #[derive(Debug)]
 pub(crate) struct Batch<L, E> {
     phase: Phase,
+    /// Parts that have not come to the top of the stack.
+    outside: usize,
     /// Sources that have not arrived.
     missing: usize,
     seen: Seen,
     sources: L,
-    /// Commands that wait for them.
+    /// Commands that wait for them, or all parts that wait at the top.
     waiting: L,
     live: usize,
     error: Option<E>,
@@ -108,10 +120,15 @@ pub(crate) struct Batch<L, E> {
 
 impl<L: Default, E: Copy> Batch<L, E> {
     /// A batch of so many sources, of which nothing was submitted. The caller submits each of them,
-    /// and the commands.
-    pub(crate) fn new(sources: usize) -> Self {
+    /// and the commands; `entering` says how many parts that are, if they have to enter a stack.
+    pub(crate) fn new(sources: usize, entering: usize) -> Self {
+        let phase = match entering {
+            0 => Phase::Translate,
+            _ => Phase::Enter,
+        };
         Self {
-            phase: Phase::Translate,
+            phase,
+            outside: entering,
             missing: sources,
             seen: Seen([0; WORDS]),
             sources: L::default(),
@@ -120,6 +137,23 @@ impl<L: Default, E: Copy> Batch<L, E> {
             error: None,
             source_failed: false,
         }
+    }
+
+    /// The bio of a part has come to the top of the stack.
+    pub(crate) fn enter<B>(&mut self, bio: B) -> Arrival<B, L>
+    where
+        L: BioList<B>,
+    {
+        if self.phase != Phase::Enter {
+            return Arrival::Refused(bio);
+        }
+        self.waiting.push(bio);
+        self.outside = self.outside.saturating_sub(1);
+        if self.outside > 0 {
+            return Arrival::Held;
+        }
+        self.phase = Phase::Translate;
+        Arrival::Ready(core::mem::take(&mut self.waiting))
     }
 
     /// The bio of a source has arrived at the bottom of the stack.
@@ -151,26 +185,27 @@ impl<L: Default, E: Copy> Batch<L, E> {
                 Arrival::Held
             }
             Phase::Ready => Arrival::Ready(bio),
-            Phase::Over => Arrival::Refused(bio),
+            Phase::Enter | Phase::Over => Arrival::Refused(bio),
         }
     }
 
     /// A source, as the submitter made it, has ended. `early` is the error of a batch one source of
     /// which ended well before the commands did.
     pub(crate) fn source_ended(&mut self, error: Option<E>, early: E) -> Ended<L> {
-        if self.phase == Phase::Translate {
-            self.source_failed = true;
-            // Somebody who knows nothing of copies may have ended it without doing anything.
-            self.over(Some(error.unwrap_or(early)))
-        } else {
-            self.leave(L::default(), L::default())
+        match self.phase {
+            Phase::Enter | Phase::Translate => {
+                self.source_failed = true;
+                // Somebody who knows nothing of copies may have ended it without doing anything.
+                self.over(Some(error.unwrap_or(early)))
+            }
+            Phase::Ready | Phase::Over => self.leave(L::default(), L::default()),
         }
     }
 
     /// All commands, as the submitter made them, have ended, the last one with `error`.
     pub(crate) fn commands_ended(&mut self, error: Option<E>) -> Ended<L> {
         match self.phase {
-            Phase::Translate => self.over(error),
+            Phase::Enter | Phase::Translate => self.over(error),
             Phase::Ready => self.over(None),
             Phase::Over => self.leave(L::default(), L::default()),
         }
@@ -210,7 +245,7 @@ impl<L: Default, E: Copy> Batch<L, E> {
 #[must_use = "the bios, and the batch, are the caller's"]
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Ended<L> {
-    /// Commands that have waited, to be ended with [`Batch::error`].
+    /// Commands that have waited, or parts at the top, to be ended with [`Batch::error`].
     pub(crate) waiting: L,
     /// Sources to be ended.
     pub(crate) sources: L,
@@ -263,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_command_goes_when_all_sources_are_there() {
-        let mut batch = Small::new(2);
+        let mut batch = Small::new(2, 0);
         assert_eq!(batch.source(1, 1), Arrival::Held);
         assert_eq!(batch.source(0, 0), Arrival::Ready(NOBODY));
         assert_eq!(batch.command(COMMAND), Arrival::Ready(COMMAND));
@@ -276,7 +311,7 @@ mod tests {
 
     #[test]
     fn commands_wait_for_the_last_source() {
-        let mut batch = Small::new(1);
+        let mut batch = Small::new(1, 0);
         for command in [COMMAND, COMMAND + 1] {
             assert_eq!(batch.command(command), Arrival::Held);
         }
@@ -287,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_source_that_fails_ends_what_waits() {
-        let mut batch = Small::new(2);
+        let mut batch = Small::new(2, 0);
         assert_eq!(batch.source(0, 0), Arrival::Held);
         assert_eq!(batch.command(COMMAND), Arrival::Held);
         let parked = ended(only(COMMAND), only(0));
@@ -301,7 +336,7 @@ mod tests {
 
     #[test]
     fn commands_that_fail_end_the_sources() {
-        let mut batch = Small::new(2);
+        let mut batch = Small::new(2, 0);
         assert_eq!(batch.source(0, 0), Arrival::Held);
         assert_eq!(batch.commands_ended(Some(5)), ended(NOBODY, only(0)));
         assert_eq!(batch.source(1, 1), Arrival::Refused(1));
@@ -313,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_source_that_ends_well_without_a_command_is_no_success() {
-        let mut batch = Small::new(1);
+        let mut batch = Small::new(1, 0);
         assert_eq!(batch.command(COMMAND), Arrival::Held);
         let parked = ended(only(COMMAND), NOBODY);
         assert_eq!(batch.source_ended(None, EARLY), parked);
@@ -322,8 +357,32 @@ mod tests {
     }
 
     #[test]
+    fn all_enter_or_none() {
+        let mut batch = Small::new(1, 2);
+        assert_eq!(batch.enter(0), Arrival::Held);
+        let all = [Some(0), Some(COMMAND), None, None];
+        assert_eq!(batch.enter(COMMAND), Arrival::Ready(all));
+        assert_eq!(batch.enter(1), Arrival::Refused(1));
+        assert_eq!(batch.command(COMMAND), Arrival::Held);
+        assert_eq!(batch.source(0, 0), Arrival::Ready(only(COMMAND)));
+    }
+
+    #[test]
+    fn what_fails_before_it_enters_ends_the_others() {
+        let mut batch = Small::new(1, 2);
+        assert_eq!(batch.enter(0), Arrival::Held);
+        assert_eq!(batch.commands_ended(Some(5)), ended(only(0), NOBODY));
+        assert_eq!(batch.source_ended(Some(5), EARLY), last());
+        let mut batch = Small::new(1, 2);
+        assert_eq!(batch.source_ended(Some(5), EARLY), ended(NOBODY, NOBODY));
+        assert_eq!(batch.enter(COMMAND), Arrival::Refused(COMMAND));
+        assert_eq!(batch.commands_ended(Some(5)), last());
+        assert_eq!(batch.source_error(), Some(5));
+    }
+
+    #[test]
     fn a_split_source_is_refused() {
-        let mut batch = Small::new(2);
+        let mut batch = Small::new(2, 0);
         assert_eq!(batch.source(1, 1), Arrival::Held);
         assert_eq!(batch.source(1, 3), Arrival::Refused(3));
         assert_eq!(batch.source(MAX_SOURCES, 4), Arrival::Refused(4));

@@ -2,7 +2,10 @@
 
 //! What the block layer does with bios of a copy, and drivers with requests.
 
-use crate::bottom;
+use crate::{
+    bottom,
+    top, //
+};
 use core::ptr::NonNull;
 use kernel::{
     bindings,
@@ -30,7 +33,7 @@ pub(crate) unsafe extern "C" fn blk_copy_intercept(bio: *mut bindings::bio) -> *
     };
     // SAFETY: Required of the caller.
     let bio = unsafe { OwnedBio::from_raw(bio) };
-    bottom::intercept(bio).map_or(core::ptr::null_mut(), OwnedBio::into_raw)
+    top::intercept(bio).map_or(core::ptr::null_mut(), OwnedBio::into_raw)
 }
 
 /// The first `nr_sects` sectors of a bio of a copy are mapped to one place, the rest to others.

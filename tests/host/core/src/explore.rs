@@ -27,6 +27,8 @@ impl BioList<usize> for Vec<usize> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Bio {
     Unborn,
+    /// On its way to the stack.
+    Comes,
     /// On its way down the stack.
     Travels,
     /// Held by the machine.
@@ -40,6 +42,7 @@ enum Bio {
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Submit(usize),
+    Enter(usize),
     Arrive(usize),
     /// It fails in some layer, before it arrives.
     Fails(usize),
@@ -48,11 +51,13 @@ enum Event {
     Completes(usize, Option<u8>),
 }
 
-/// What is to be explored: how many sources and commands, and whether they can be paired.
+/// What is to be explored: how many sources and commands, whether there is a stack to enter, and
+/// whether they can be paired.
 #[derive(Clone, Copy, Debug)]
 struct Shape {
     sources: usize,
     commands: usize,
+    stacked: bool,
     pairs: bool,
 }
 
@@ -77,7 +82,7 @@ impl World {
         let parts = shape.sources + shape.commands;
         Self {
             shape,
-            batch: Batch::new(shape.sources),
+            batch: Batch::new(shape.sources, if shape.stacked { parts } else { 0 }),
             bios: vec![Bio::Unborn; parts],
             next: 0,
             ready: false,
@@ -100,6 +105,9 @@ impl World {
         }
         for (part, bio) in self.bios.iter().enumerate() {
             match bio {
+                Bio::Comes => {
+                    events.extend([Event::Enter(part), Event::Fails(part), Event::Ignored(part)])
+                }
                 Bio::Travels => events.extend([
                     Event::Arrive(part),
                     Event::Fails(part),
@@ -159,9 +167,14 @@ impl World {
     fn step(&mut self, event: Event) {
         match event {
             Event::Submit(part) => {
-                self.bios[part] = Bio::Travels;
+                self.bios[part] = if self.shape.stacked {
+                    Bio::Comes
+                } else {
+                    Bio::Travels
+                };
                 self.next += 1;
             }
+            Event::Enter(part) => self.enters(part),
             Event::Arrive(part) if self.is_command(part) => self.command_arrives(part),
             Event::Arrive(part) => self.source_arrives(part),
             Event::Fails(part) => self.end(part, Some(BROKEN)),
@@ -170,6 +183,19 @@ impl World {
                 self.succeeded[part] = error.is_none();
                 self.end(part, error);
             }
+        }
+    }
+
+    fn enters(&mut self, part: usize) {
+        match self.batch.enter(part) {
+            Arrival::Held => self.bios[part] = Bio::Parked,
+            Arrival::Ready(all) => {
+                assert_eq!(all.len(), self.bios.len(), "one is missing");
+                for part in all {
+                    self.bios[part] = Bio::Travels;
+                }
+            }
+            Arrival::Refused(part) => self.refuse(part),
         }
     }
 
@@ -240,11 +266,19 @@ fn explore(shape: Shape, path: &mut Vec<usize>) -> usize {
 
 #[test]
 fn every_order_ends_every_bio_once() {
-    for (sources, commands) in [(1, 1), (2, 1), (1, 2), (2, 2)] {
+    for (sources, commands, stacked) in [
+        (1, 1, false),
+        (2, 1, false),
+        (1, 2, false),
+        (2, 2, false),
+        (1, 1, true),
+        (2, 1, true),
+    ] {
         for pairs in [true, false] {
             let shape = Shape {
                 sources,
                 commands,
+                stacked,
                 pairs,
             };
             let runs = explore(shape, &mut Vec::new());

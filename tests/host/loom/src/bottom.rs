@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::context::IGNORED;
 use crate::memory::Pointer;
 use crate::protocol::Arrival;
-use crate::stack::arrive;
+use crate::stack::issue;
 use crate::stack::OwnedBio;
 use crate::stack::LEN;
 use crate::world::Error;
@@ -25,8 +25,8 @@ pub(crate) struct Place {
     domain: usize,
 }
 
-/// `intercept()`, of a device at the bottom.
-pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
+/// `arrive()`.
+pub(crate) fn arrive(bio: OwnedBio) -> Option<OwnedBio> {
     if bio.index < bio.context.commands {
         command_arrives(bio)
     } else {
@@ -41,7 +41,7 @@ fn place_of(bio: &OwnedBio) -> Place {
     }
 }
 
-fn refuse(bio: OwnedBio) {
+pub(crate) fn refuse(bio: OwnedBio) {
     let error = lock(&bio.context).error();
     bio.world
         .saw(error.map_or(Event::Duplicate, |_| Event::Late));
@@ -85,8 +85,7 @@ fn source_arrives(bio: OwnedBio) -> Option<OwnedBio> {
         world.saw(Event::Waited);
         if let Some(bio) = start(bio) {
             if let Some(before) = last.replace(bio) {
-                // It passes.
-                arrive(before);
+                issue(before);
             }
         }
     }

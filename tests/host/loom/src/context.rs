@@ -48,6 +48,7 @@ pub(crate) struct Part {
 
 pub(crate) struct Context {
     state: Mutex<State>,
+    pub(crate) entered: AtomicBool,
     pub(crate) ready: AtomicBool,
     failed: AtomicBool,
     left: AtomicUsize,
@@ -99,8 +100,11 @@ impl Drop for Locked<'_> {
 /// `submit()`.
 pub(crate) fn submit(world: &'static World, shared: &Pointer<Shared>) {
     let (parts, commands) = (world.parts(), world.commands());
+    let stacked = world.scenario.stacked;
+    let entering = if stacked { parts } else { 0 };
     let context = Pointer::new(Context {
-        state: Mutex::new(State::new(parts - commands)),
+        state: Mutex::new(State::new(parts - commands, entering)),
+        entered: AtomicBool::new(!stacked),
         ready: AtomicBool::new(false),
         failed: AtomicBool::new(false),
         left: AtomicUsize::new(commands),

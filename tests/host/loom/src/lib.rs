@@ -10,7 +10,8 @@
 //! |---|---|---|
 //! | `context.rs`: `submit` | `context.rs` | names and steps |
 //! | `ends.rs`: `part_end_io` and what it calls | `context.rs` | names and steps |
-//! | `bottom.rs`: `intercept` and what it calls, `sources` | `bottom.rs` | names and steps |
+//! | `top.rs` | `top.rs` | names and steps |
+//! | `bottom.rs`: `arrive` and what it calls, `sources` | `bottom.rs` | names and steps |
 //! | `shared.rs`: `begin`, `chunks_over`, `wake`, `look`, `arm` | `shared.rs` | for one batch |
 //! | `job.rs`, `background.rs`: turns, end of a copy | `shared.rs`: `drive`, `turns` | in short |
 //! | the locks | loom's mutexes | |
@@ -46,6 +47,7 @@ mod context;
 mod memory;
 mod shared;
 mod stack;
+mod top;
 mod world;
 
 pub use world::explore;

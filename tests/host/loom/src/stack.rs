@@ -11,6 +11,7 @@ use crate::bottom;
 use crate::context::part_end_io;
 use crate::context::Context;
 use crate::memory::Pointer;
+use crate::top;
 use crate::world::Device;
 use crate::world::Error;
 use crate::world::Thread;
@@ -29,6 +30,15 @@ pub(crate) enum RawBio {
     Uninitialized,
 }
 
+/// Where in the stack a bio is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Level {
+    /// At a stacking driver.
+    Stack,
+    /// At the device.
+    Bottom,
+}
+
 /// The obligation to end a bio, which may be a clone, exactly once.
 pub(crate) struct OwnedBio {
     pub(crate) context: Pointer<Context>,
@@ -36,6 +46,7 @@ pub(crate) struct OwnedBio {
     pub(crate) world: &'static World,
     pub(crate) len: usize,
     pub(crate) domain: usize,
+    pub(crate) level: Level,
     /// Which of the clones it is.
     pub(crate) clone: usize,
     clones: Option<Arc<Clones>>,
@@ -112,24 +123,39 @@ pub(crate) fn submit_bio(world: &'static World, context: &Pointer<Context>, inde
         world,
         len,
         domain: if way == Way::Strays { index + 1 } else { 0 },
+        level: if world.scenario.stacked {
+            Level::Stack
+        } else {
+            Level::Bottom
+        },
         clone: 0,
         clones: None,
     };
     go_on(on, move || match way {
-        Way::Arrives | Way::Strays => arrive(bio),
+        Way::Fails => bio.end(Some(Error::Broken)),
+        Way::Ignored => bio.end(None),
+        _ if bio.level == Level::Stack => come(bio),
+        _ => travel(bio),
+    });
+}
+
+/// The bio goes on down the stack.
+fn travel(mut bio: OwnedBio) {
+    bio.level = Level::Bottom;
+    match bio.world.scenario.ways[bio.index].0 {
         Way::Splits => {
             let half = bio.len / 2;
             let [first, second] = bio.replace(half);
-            go_on(Thread::Own, move || arrive(second));
-            arrive(first);
+            go_on(Thread::Own, move || come(second));
+            come(first);
         }
         Way::Doubles => {
             let len = bio.len;
-            bio.replace(len).into_iter().for_each(arrive);
+            bio.replace(len).into_iter().for_each(come);
         }
-        Way::Fails => bio.end(Some(Error::Broken)),
-        Way::Ignored => bio.end(None),
-    });
+        Way::FailsInside => bio.end(Some(Error::Broken)),
+        _ => come(bio),
+    }
 }
 
 fn go_on(on: Thread, f: impl FnOnce() + 'static) {
@@ -139,10 +165,18 @@ fn go_on(on: Thread, f: impl FnOnce() + 'static) {
     }
 }
 
-/// The bottom of the stack: what comes out of the engine goes to the driver.
-pub(crate) fn arrive(bio: OwnedBio) {
-    if let Some(carrier) = bottom::intercept(bio) {
-        go_on(carrier.world.scenario.device.1, move || execute(carrier));
+/// A bio has come to a level of the stack.
+fn come(bio: OwnedBio) {
+    if let Some(bio) = top::intercept(bio) {
+        issue(bio);
+    }
+}
+
+/// What comes out of the engine goes to the driver of that level.
+pub(crate) fn issue(bio: OwnedBio) {
+    match bio.level {
+        Level::Stack => travel(bio),
+        Level::Bottom => go_on(bio.world.scenario.device.1, move || execute(bio)),
     }
 }
 
@@ -154,7 +188,7 @@ fn execute(carrier: OwnedBio) {
         Device::Fails => carrier.end(Some(Error::Medium)),
         Device::Succeeds => succeed(carrier),
         Device::FailsOver => {
-            let again = bottom::intercept(carrier);
+            let again = top::intercept(carrier);
             succeed(again.expect("a command that was paired passes"));
         }
     }

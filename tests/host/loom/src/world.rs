@@ -42,9 +42,11 @@ pub enum Way {
     Splits,
     /// It arrives there twice, as two clones of all of it.
     Doubles,
-    /// It is ended with an error before it arrives.
+    /// It is ended with an error before it arrives, or enters a stack.
     Fails,
-    /// A driver that knows nothing of copies ends it without an error.
+    /// It enters, and is ended with an error before it arrives.
+    FailsInside,
+    /// Somebody who knows nothing of copies ends it without an error.
     Ignored,
 }
 
@@ -69,6 +71,8 @@ pub enum Driver {
 /// A mistake in the kernel's glue, to see that the model finds it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fault {
+    /// The parts enter the stack with the lock held.
+    EntersLocked,
     /// The end of a part ends the parked ones with the lock held.
     EndsLocked,
     /// The submitter does not submit the rest once a part has failed.
@@ -106,6 +110,8 @@ pub struct Scenario {
     pub ways: Vec<(Way, Thread)>,
     /// How many commands there are.
     pub commands: usize,
+    /// Whether there is a stack to enter.
+    pub stacked: bool,
     pub device: (Device, Thread),
     pub driver: Driver,
     pub fault: Option<Fault>,
@@ -119,6 +125,7 @@ impl Scenario {
         Self {
             ways: ways.to_vec(),
             commands: 1,
+            stacked: false,
             device,
             driver: Driver::Caller,
             fault: None,
@@ -130,6 +137,10 @@ impl Scenario {
 /// What happened in some interleaving.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Event {
+    /// A part waited at the top of a stack.
+    Outside,
+    /// All parts have entered it.
+    Entered,
     /// A source was parked, or a command that has to wait.
     Held,
     /// A command that has waited goes on.

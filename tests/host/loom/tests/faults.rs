@@ -45,6 +45,19 @@ faults! {
     the_copy_woken_without_the_lock: WakesLate, Arrives, "Causality violation";
 }
 
+#[test]
+#[should_panic(expected = "deadlock")]
+fn a_stack_entered_with_the_lock() {
+    explore(Scenario {
+        fault: Some(Fault::EntersLocked),
+        stacked: true,
+        ..Scenario::new(
+            &[(Arrives, Own), (FailsInside, Own)],
+            (Device::Succeeds, Own),
+        )
+    });
+}
+
 /// Two commands that share a source, with a mistake.
 fn explore_two(fault: Fault) {
     explore(Scenario {
