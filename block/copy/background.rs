@@ -32,6 +32,7 @@ use kernel::{
     block::{
         bio::plugged,
         cgroup::IoCgroup,
+        module::ModuleRef,
         sched, //
     },
     impl_has_delayed_work,
@@ -59,6 +60,8 @@ pub(crate) struct Background {
     job: UnsafeCell<Job<'static>>,
     params: NonNull<bindings::blk_copy_params>,
     pool: &'static Pool,
+    /// Of who is called at the end.
+    owner: ModuleRef,
     /// Of who began it.
     cgroup: IoCgroup,
 }
@@ -87,6 +90,7 @@ unsafe impl Send for Handle {}
 /// - `params` has an `end_io`. Until that is called `params` stays valid, the devices of the
 ///   request stay open, and its lists stay valid and do not change.
 /// - The pool is not destroyed before that.
+/// - The `owner` of `params` is NULL, or a module that is not being unloaded.
 pub(crate) unsafe fn start(
     request: Request<'static>,
     ways: Ways,
@@ -94,6 +98,8 @@ pub(crate) unsafe fn start(
     params: NonNull<bindings::blk_copy_params>,
 ) -> Result {
     let memory = pool.jobs.alloc_noio()?.cast::<Background>();
+    // SAFETY: Required of the caller.
+    let owner = unsafe { ModuleRef::new((*params.as_ptr()).owner) };
     let job = Job::new(request, ways, pool, false);
     let onload = job.may_onload();
     let background = pin_init!(Background {
@@ -102,6 +108,7 @@ pub(crate) unsafe fn start(
         job: UnsafeCell::new(job),
         params,
         pool,
+        owner,
         cgroup: IoCgroup::current(),
     });
     // SAFETY: This is memory for one, which stays where it is.
@@ -202,6 +209,8 @@ impl Handle {
             let shared = Pin::new_unchecked(&*addr_of!((*raw).shared));
             let end = (*(*raw).job.get()).end(shared);
             let (pool, mut params) = ((*raw).pool, (*raw).params);
+            // Dropped when `done` has returned.
+            let _owner = (*raw).owner.clone();
             drop_in_place(addr_of_mut!(*raw));
             pool.jobs.free(self.0.cast());
 

@@ -34,6 +34,8 @@ struct blk_copy_range {
  * @nr_src: number of source ranges
  * @nr_dst: number of destination ranges
  * @end_io: called once when the copy has ended; NULL to wait for it
+ * @owner: with @end_io, the module that it is in, which is not unloaded before
+ *   it has returned; as always, NULL where that cannot be
  * @private: for @end_io
  * @error: result: 0 or -errno
  * @copied: result: sectors copied from the start without a gap
@@ -43,6 +45,7 @@ struct blk_copy_params {
 	const struct blk_copy_range *src, *dst;
 	unsigned int nr_src, nr_dst;
 	void (*end_io)(struct blk_copy_params *params);
+	struct module *owner;
 	void *private;
 	int error;
 	sector_t copied;

@@ -4,6 +4,7 @@
 #include <linux/cgroup.h>
 #include <linux/kthread.h>
 #include <linux/mempool.h>
+#include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/workqueue.h>
@@ -87,6 +88,16 @@ __rust_helper void
 rust_helper_block_io_css_use(struct cgroup_subsys_state *css)
 {
 	kthread_associate_blkcg(css);
+}
+
+__rust_helper void rust_helper_block_module_get(struct module *module)
+{
+	__module_get(module);
+}
+
+__rust_helper void rust_helper_block_module_put(struct module *module)
+{
+	module_put(module);
 }
 
 __rust_helper struct workqueue_struct *

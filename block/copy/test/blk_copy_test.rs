@@ -44,6 +44,7 @@ use kernel::{
         File, //
     },
     fmt,
+    module::this_module,
     new_mutex,
     prelude::*,
     str::CString,
@@ -155,10 +156,17 @@ fn start_and_wait(
         GFP_KERNEL,
     )?;
     let told = ended.clone();
-    let begun = copy::start(way, src, dst, pool, move |outcome| {
-        *told.outcome.lock() = Some(outcome);
-        told.ended.complete_all();
-    });
+    let begun = copy::start(
+        this_module::<CopyTest>(),
+        way,
+        src,
+        dst,
+        pool,
+        move |outcome| {
+            *told.outcome.lock() = Some(outcome);
+            told.ended.complete_all();
+        },
+    );
     if let Err(error) = begun {
         let (copied, result) = (Sectors::ZERO, Err(error));
         return Ok(Outcome { copied, result });

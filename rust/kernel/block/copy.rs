@@ -217,8 +217,12 @@ struct Started<S, D, F> {
 /// before this returns or later. If it returns an error, nothing was begun, and `done` is not
 /// called.
 ///
+/// The module that `done` is in is not unloaded before that has returned, and what it has was
+/// dropped.
+///
 /// Context: task; may sleep.
 pub fn start<S, D, F>(
+    module: &'static ThisModule,
     way: Way,
     (src, from): (S, KVec<CopyRange>),
     (dst, to): (D, KVec<CopyRange>),
@@ -247,6 +251,7 @@ where
     let status = unsafe {
         (*started).params.private = started.cast();
         (*started).params.end_io = Some(ended::<S, D, F>);
+        (*started).params.owner = module.as_ptr();
         call(way, &raw mut (*started).params, reserve.as_deref())
     };
     if status == EIOCBQUEUED.to_errno() {
