@@ -4,8 +4,8 @@
 //!
 //! The page cache is as coherent as it is with writes to an `O_DIRECT` file: dirty pages of the
 //! source are written back before the device reads, pages of the destination are written back and
-//! dropped before it writes, and dropped again afterwards. While the device copies by itself it is
-//! a little more so: until it has written, nobody can make new pages.
+//! dropped before it writes, and dropped again afterwards. Until the device refuses something it is
+//! a little more so: before it has written, nobody can make new pages.
 //!
 //! # Why the locks are not held for reads and writes
 //!
