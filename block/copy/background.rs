@@ -180,7 +180,7 @@ impl Handle {
             Turn::Over => Next::Over(self),
             // If so, the handle is with `shared`, and the copy may be over already.
             Turn::Wait(low) if shared.arm(low) => Next::Later,
-            Turn::Wait(_) => Next::Now(self),
+            Turn::Wait(_) | Turn::Held => Next::Now(self),
             Turn::Starved => {
                 self.enqueue_later();
                 Next::Later

@@ -128,7 +128,7 @@ unsafe fn copy(
     };
     let (copied, error) = match begun {
         Ok(None) => return EIOCBQUEUED.to_errno(),
-        Ok(Some(End { copied, stop, .. })) => (copied, stop.map(Stop::into_error)),
+        Ok(Some(End { copied, stop })) => (copied, stop.map(Stop::into_error)),
         Err(error) => (Sectors::ZERO, Some(error)),
     };
     let error = error.map_or(0, Error::to_errno);
@@ -177,7 +177,7 @@ unsafe fn begin(
         // It would wait for itself.
         return Err(EDEADLK);
     }
-    Ok(Some(job::run(request, ways, pool, Sectors::ZERO)))
+    Ok(Some(job::run(request, ways, pool)))
 }
 
 /// The ranges of a caller.

@@ -17,7 +17,7 @@
 use super::{
     job::{
         self,
-        Ways, //
+        End, //
     },
     pool,
     request::{
@@ -27,6 +27,7 @@ use super::{
     },
     shared::Stop, //
 };
+use core::ops::Range;
 use kernel::{
     bindings::blk_copy_range,
     block::{
@@ -122,16 +123,6 @@ struct Todo<'a> {
     step: u64,
 }
 
-/// What is left of a step.
-enum Rest {
-    /// Nothing.
-    Nothing,
-    /// The device has refused so much of what comes next, as far as it was asked.
-    Refused(Sectors),
-    /// Somebody holds a page of the destination. To write through the page cache keeps it coherent.
-    Busy,
-}
-
 impl<'a> Todo<'a> {
     fn new(
         (src, src_pos): (&'a BlockFile, u64),
@@ -196,14 +187,12 @@ impl<'a> Todo<'a> {
             }
             let end = self.left - self.left.min(self.step);
             if engine {
-                let rest = match self.step(self.left - end, Ways::OFFLOAD, Sectors::ZERO)? {
-                    Rest::Refused(refused) => self.step(self.left - end, Ways::ANY, refused)?,
-                    rest => rest,
-                };
-                match rest {
-                    Rest::Nothing => continue,
-                    Rest::Refused(_) => engine = false,
-                    Rest::Busy => {}
+                match self.step(self.left - end)? {
+                    None => continue,
+                    Some(Stop::Failed(error)) => return Err(error),
+                    Some(Stop::Unsupported) => engine = false,
+                    // The rest of this step goes the other way.
+                    Some(Stop::Busy) => {}
                 }
             }
             let len = usize::try_from(self.left - end)?;
@@ -253,39 +242,47 @@ impl<'a> Todo<'a> {
         )
     }
 
-    /// Copies the next `len` bytes, of which the device has refused the first `refused` sectors
-    /// before; by the device alone under the locks. Returns what becomes of the rest.
-    fn step(&mut self, len: u64, ways: Ways, refused: Sectors) -> Result<Rest> {
+    /// Copies the next `len` bytes, under the locks as far as the device copies by itself. Returns
+    /// why not all of them were copied.
+    fn step(&mut self, len: u64) -> Result<Option<Stop>> {
         let bytes = |pos: u64| Ok::<_, Error>(pos..pos.checked_add(len).ok_or(EINVAL)?);
         let (from, to) = (bytes(self.src_pos)?, bytes(self.dst_pos)?);
-
         let (src, dst) = self.ranges(len)?;
-        let locked = if ways.onload() {
-            None
-        } else if self.request(&src, &dst)?.command_limits().is_none() {
-            return Ok(Rest::Refused(Sectors::ZERO));
-        } else {
-            Some(Locked::new(self.src, self.dst))
-        };
+
+        let limits = self.request(&src, &dst)?.command_limits();
+        let mut locked = (!limits.is_none()).then(|| Locked::new(self.src, self.dst));
         // The devices may have changed before they were locked, so the request is made anew.
         let request = self.request(&src, &dst)?;
-        self.src.write_back(&from)?;
-        // Whole pages are dropped, and their other blocks may be dirty.
-        self.dst.write_back(&to)?;
-        match self.dst.invalidate(&to) {
-            Err(error) if error == EBUSY => return Ok(Rest::Busy),
+        match self.prepare(&from, &to) {
+            // Somebody holds a page. Writing through the page cache keeps it coherent.
+            Err(error) if error == EBUSY => return Ok(Some(Stop::Busy)),
             result => result?,
         }
         let pool = pool::shared().ok_or(ENODEV)?;
-        let end = job::run(request, ways, pool, refused);
+        let End { copied, stop } = job::run_held(request, pool, || match locked.take() {
+            None => Ok(()),
+            Some(locked) => {
+                drop(locked);
+                // There may be pages again.
+                self.prepare(&from, &to)
+            }
+        });
         self.dst.invalidate_written(&to)?;
         drop(locked);
 
-        self.advance(end.copied.to_bytes().ok_or(EINVAL)?)?;
-        match end.stop {
-            None => Ok(Rest::Nothing),
-            Some(Stop::Failed(error)) => Err(error),
-            Some(Stop::Unsupported | Stop::Busy) => Ok(Rest::Refused(end.refused)),
-        }
+        self.advance(copied.to_bytes().ok_or(EINVAL)?)?;
+        Ok(stop)
+    }
+
+    /// Prepares the page cache for a copy of these bytes past it.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` if somebody uses a page of the destination.
+    fn prepare(&self, from: &Range<u64>, to: &Range<u64>) -> Result {
+        self.src.write_back(from)?;
+        // Whole pages are dropped, and their other blocks may be dirty.
+        self.dst.write_back(to)?;
+        self.dst.invalidate(to)
     }
 }

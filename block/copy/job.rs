@@ -69,11 +69,6 @@ impl Ways {
         offload: true,
         onload: true,
     };
-
-    /// Whether it may be read and written.
-    pub(crate) fn onload(self) -> bool {
-        self.onload
-    }
 }
 
 /// What came of a copy.
@@ -83,8 +78,6 @@ pub(crate) struct End {
     pub(crate) copied: Sectors,
     /// Why it is not everything; [`None`] if it is.
     pub(crate) stop: Option<Stop>,
-    /// So much of what comes then was refused by the device, as far as it was asked.
-    pub(crate) refused: Sectors,
 }
 
 impl End {
@@ -92,7 +85,6 @@ impl End {
     pub(crate) const NOTHING: Self = Self {
         copied: Sectors::ZERO,
         stop: None,
-        refused: Sectors::ZERO,
     };
 }
 
@@ -106,6 +98,8 @@ pub(crate) enum Turn {
     Wait(usize),
     /// When there is memory.
     Starved,
+    /// When it may read and write. Nothing is in flight.
+    Held,
 }
 
 /// What became of what comes next.
@@ -139,8 +133,8 @@ pub(crate) struct Job<'a> {
     pub(super) buffers: usize,
     /// Buffers in flight.
     pub(super) out: usize,
-    /// So much from the gap on cannot be split.
-    refused: Sectors,
+    /// Whether to stop before anything is read and written.
+    held: bool,
 }
 
 impl<'a> Job<'a> {
@@ -162,7 +156,7 @@ impl<'a> Job<'a> {
             free: BufferList::new(),
             buffers: 0,
             out: 0,
-            refused: Sectors::ZERO,
+            held: false,
         }
     }
 
@@ -211,6 +205,9 @@ impl<'a> Job<'a> {
             acted |= run.is_some();
 
             let stopped = killed || !gap.allows(self.behind.offset());
+            if !self.extent.is_zero() && !stopped && self.held {
+                return Turn::Held;
+            }
             if !self.extent.is_zero() {
                 // SAFETY: Required of the caller.
                 acted |= !stopped && unsafe { self.read_ahead(shared) };
@@ -272,17 +269,9 @@ impl<'a> Job<'a> {
             None if self.ways.onload => self.onload(run.len),
             None => {
                 shared.note(start, Stop::Unsupported);
-                self.refused = run.len;
                 self.behind.advance(run.len);
             }
         }
-    }
-
-    /// So much of what comes next is not sent to the device at all. Nothing is in flight.
-    fn without_device(&mut self, len: Sectors, shared: &Shared) {
-        shared.skip(len);
-        self.ahead.advance(len);
-        self.onload(len);
     }
 
     /// From `behind` on, so much is to be read and written.
@@ -312,7 +301,9 @@ impl<'a> Job<'a> {
             stats::count(self.request.dst_bdev, Outcome::NotSupported, 1, left);
         }
         if self.ways.onload {
-            self.without_device(left, &shared);
+            shared.skip(left);
+            self.ahead.advance(left);
+            self.onload(left);
         } else {
             shared.note(self.ahead.offset(), Stop::Unsupported);
         }
@@ -326,44 +317,60 @@ impl<'a> Job<'a> {
         while let Some(buffer) = self.free.pop() {
             self.pool.put_buffer(buffer);
         }
-        let (dst, mut refused) = (self.request.dst_bdev, self.refused);
-        let gap = shared.result(|run| {
-            stats::count(dst, run.outcome, run.chunks, run.len);
-            if refused.is_zero() && run.outcome.is_fallback() {
-                refused = run.len;
-            }
-        });
-        let (copied, stop) = match gap {
-            Some((copied, stop)) => (copied, Some(stop)),
-            None if self.behind.offset() == self.request.total => (self.request.total, None),
+        let dst = self.request.dst_bdev;
+        match shared.result(|run| stats::count(dst, run.outcome, run.chunks, run.len)) {
+            Some((copied, stop)) => End {
+                copied,
+                stop: Some(stop),
+            },
+            None if self.behind.offset() == self.request.total => End {
+                copied: self.request.total,
+                stop: None,
+            },
             // Not so: without an error it goes on to the end.
-            None => (self.behind.offset(), Some(Stop::Failed(EIO))),
-        };
-        End {
-            copied,
-            stop,
-            refused,
+            None => End {
+                copied: self.behind.offset(),
+                stop: Some(Stop::Failed(EIO)),
+            },
         }
     }
 }
 
-/// Copies, and waits for the end. The device has refused the first `refused` sectors before: it is
-/// not asked again where there is another way.
+/// Copies, and waits for the end.
 ///
 /// Context: task; may sleep. A fatal signal ends it.
-pub(crate) fn run(request: Request<'_>, ways: Ways, pool: &Pool, refused: Sectors) -> End {
-    let mut job = Job::new(request, ways, pool, true);
+pub(crate) fn run(request: Request<'_>, ways: Ways, pool: &Pool) -> End {
+    drive(Job::new(request, ways, pool, true), || Ok(()))
+}
+
+/// Copies in any way, and waits for the end. Before it reads and writes for the first time, with
+/// nothing in flight, it calls `before`. If that fails it goes no further; `EBUSY` is no error of
+/// the copy, but [`Stop::Busy`].
+///
+/// Context: task; may sleep. A fatal signal ends it.
+pub(crate) fn run_held(request: Request<'_>, pool: &Pool, before: impl FnMut() -> Result) -> End {
+    let mut job = Job::new(request, Ways::ANY, pool, true);
+    job.held = true;
+    drive(job, before)
+}
+
+fn drive(mut job: Job<'_>, mut before: impl FnMut() -> Result) -> End {
     pin_init::stack_pin_init!(let shared = Shared::new(None, job.may_onload()));
     let shared = shared.as_ref();
-    if !refused.is_zero() && job.may_onload() {
-        job.without_device(refused, &shared);
-    }
     loop {
         // SAFETY: The devices are open and the pool exists as long as the references, and `shared`
         // is pinned until the job is over.
         match plugged(|| unsafe { job.turn(shared) }) {
             Turn::Over => return job.end(shared),
             Turn::Starved => sched::pause(),
+            Turn::Held => {
+                job.held = false;
+                match before() {
+                    Ok(()) => {}
+                    Err(error) if error == EBUSY => shared.note(job.behind.offset(), Stop::Busy),
+                    Err(error) => shared.note(job.behind.offset(), Stop::Failed(error)),
+                }
+            }
             Turn::Wait(low) => {
                 while shared.arm(low) {
                     shared.wait();
