@@ -3,8 +3,8 @@
 //! Copy commands of null_blk.
 //!
 //! A memory-backed device copies between its own pages, one source range after the other. Like a
-//! disk it checks both places of a range for bad blocks first, and copies nothing of it if there are
-//! any.
+//! disk it checks both places of a range for bad blocks first, and copies nothing of that range if
+//! there are any.
 
 use core::ptr::NonNull;
 use kernel::{
