@@ -180,6 +180,7 @@ impl Handle {
             Turn::Over => Next::Over(self),
             // If so, the handle is with `shared`, and the copy may be over already.
             Turn::Wait(low) if shared.arm(low) => Next::Later,
+            // Copies in the background are never held.
             Turn::Wait(_) | Turn::Held => Next::Now(self),
             Turn::Starved => {
                 self.enqueue_later();

@@ -28,6 +28,7 @@ use kernel::{
     block::{
         bio::{
             Bio,
+            BioList,
             OwnedBio,
             Status, //
         },
@@ -95,20 +96,30 @@ fn source_arrives(mut bio: OwnedBio, at: Located) -> Option<OwnedBio> {
     // SAFETY: The lock is held, and the context not yet ready, so nobody reads it.
     unsafe { *(*at.part.as_ptr()).place.get() = place };
     trace::park(dev, place.map(|place| place.range), false);
-    let Arrival::Ready(mut waiting) = arrival else {
+    let Arrival::Ready(waiting) = arrival else {
         return None;
     };
     // SAFETY: The field is only accessed atomically.
     unsafe { &(*context.as_ptr()).ready }.store(true, Release);
     drop(state);
+    release(waiting, start)
+}
 
+/// Has bios that have waited go on. Of those that are to be issued then, one is returned; the
+/// others are.
+///
+/// Context: task; may sleep if there are others. Not with the lock held.
+pub(super) fn release(
+    mut bios: BioList,
+    go_on: impl Fn(OwnedBio, Located) -> Option<OwnedBio>,
+) -> Option<OwnedBio> {
     let mut last = None;
-    while let Some(bio) = waiting.pop() {
+    while let Some(bio) = bios.pop() {
         // While we have one, the context lives.
         let Some(at) = locate(&bio) else {
             continue;
         };
-        if let Some(bio) = start(bio, at) {
+        if let Some(bio) = go_on(bio, at) {
             if let Some(before) = Option::replace(&mut last, bio) {
                 before.resubmit();
             }

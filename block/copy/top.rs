@@ -10,7 +10,8 @@
 use super::{
     bottom::{
         self,
-        refuse, //
+        refuse,
+        release, //
     },
     context::{
         locate,
@@ -63,7 +64,7 @@ fn enter(bio: OwnedBio, at: Located) -> Option<OwnedBio> {
     let context = at.context;
     // SAFETY: The caller gave us the bio, which from here on is ours or the machine's.
     let mut state = unsafe { state(context) }.lock();
-    let mut all = match state.enter(bio) {
+    let all = match state.enter(bio) {
         Arrival::Held => return None,
         Arrival::Ready(all) => all,
         Arrival::Refused(bio) => {
@@ -75,18 +76,5 @@ fn enter(bio: OwnedBio, at: Located) -> Option<OwnedBio> {
     // SAFETY: The field is only accessed atomically, and the lock is held.
     unsafe { &(*context.as_ptr()).entered }.store(true, Release);
     drop(state);
-
-    let mut last = None;
-    while let Some(bio) = all.pop() {
-        // While we have one, the context lives.
-        let Some(at) = locate(&bio) else {
-            continue;
-        };
-        if let Some(bio) = go_on(bio, at) {
-            if let Some(before) = Option::replace(&mut last, bio) {
-                before.resubmit();
-            }
-        }
-    }
-    last
+    release(all, go_on)
 }

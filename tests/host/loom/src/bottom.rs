@@ -80,10 +80,19 @@ fn source_arrives(bio: OwnedBio) -> Option<OwnedBio> {
     }
     drop(state);
 
-    let mut last = None;
-    for bio in waiting {
+    release(waiting, |bio| {
         world.saw(Event::Waited);
-        if let Some(bio) = start(bio) {
+        start(bio)
+    })
+}
+
+pub(crate) fn release(
+    bios: Vec<OwnedBio>,
+    go_on: impl Fn(OwnedBio) -> Option<OwnedBio>,
+) -> Option<OwnedBio> {
+    let mut last = None;
+    for bio in bios {
+        if let Some(bio) = go_on(bio) {
             if let Some(before) = last.replace(bio) {
                 issue(before);
             }

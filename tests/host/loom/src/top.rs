@@ -7,9 +7,9 @@ use loom::sync::atomic::Ordering::Release;
 
 use crate::bottom;
 use crate::bottom::refuse;
+use crate::bottom::release;
 use crate::context::lock;
 use crate::protocol::Arrival;
-use crate::stack::issue;
 use crate::stack::Level;
 use crate::stack::OwnedBio;
 use crate::world::Event;
@@ -50,14 +50,7 @@ fn enter(bio: OwnedBio) -> Option<OwnedBio> {
     let locked = world.has(Fault::EntersLocked).then_some(state);
     world.saw(Event::Entered);
 
-    let mut last = None;
-    for bio in all {
-        if let Some(bio) = go_on(bio) {
-            if let Some(before) = last.replace(bio) {
-                issue(before);
-            }
-        }
-    }
+    let last = release(all, go_on);
     drop(locked);
     last
 }
