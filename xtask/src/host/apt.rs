@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::io::IsTerminal;
 use std::io::Write;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
@@ -16,10 +17,16 @@ use anyhow::Result;
 use super::command::find;
 use super::command::logged;
 use super::command::output;
+use super::plan::Batch;
+use super::plan::Outcome;
+use super::plan::Plan;
 use super::toolchain::Version;
 use crate::cache::Cache;
 use crate::ui;
 use crate::ui::Step;
+
+/// What to do when apt fails.
+const HINT: &str = "Mend what apt complains of (`apt-get -f install`?) and say the same again.";
 
 /// How commands become root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,28 +125,70 @@ impl Apt {
         Ok(())
     }
 
-    /// Installs packages; never removes one to do so.
-    pub fn install(&self, cache: &Cache, packages: &[String]) -> Result<()> {
-        let mut step = Step::new(format!("Installing {} packages", packages.len()));
-        self.authenticate()?;
-        let mut command = self.command();
-        command.args([
-            "-q",
-            "-y",
-            "--no-install-recommends",
-            "--no-remove",
-            "install",
-        ]);
-        command.args(packages);
-        let hint = "Mend what apt complains of (`apt-get -f install`?) and say the same again.";
+    /// What apt would do to install packages; needs neither root nor the network, and changes nothing.
+    pub fn simulate(&self, cache: &Cache, batch: &Batch) -> Result<Outcome> {
+        let mut command = Command::new(&self.program);
+        command
+            .env("LC_ALL", "C")
+            .args(["-q", "-s", "--no-install-recommends"])
+            .args(&batch.options)
+            .arg("install")
+            .args(&batch.packages);
+        let mut text = String::new();
         let log = cache.logs().join("apt.log");
-        let mut count = 0;
-        logged(&mut command, &log, hint, |line| {
-            count += 1;
-            step.update(count, line);
-        })?;
-        step.done("");
+        let result = logged(&mut command, &log, HINT, |line| {
+            text.push_str(line);
+            text.push('\n');
+        });
+        let outcome = Outcome::parse(&text);
+        // That there is no way is an answer; all else that fails is a failure.
+        if outcome.stuck.is_empty() {
+            result?;
+        }
+        Ok(outcome)
+    }
+
+    /// Installs what was planned; never removes a package to do so, and never downgrades one.
+    pub fn install(&self, cache: &Cache, plan: &Plan) -> Result<()> {
+        self.authenticate()?;
+        for batch in &plan.batches {
+            let origin = match &batch.suite {
+                Some(suite) => format!(" from {suite}"),
+                None => String::new(),
+            };
+            let what = match batch.packages.len() {
+                1 => String::from("1 package"),
+                count => format!("{count} packages"),
+            };
+            let mut step = Step::new(format!("Installing {what}{origin}"));
+            // Without --allow-downgrades, -y makes apt refuse them.
+            let mut command = self.command();
+            command
+                .args(["-q", "-y", "--no-install-recommends", "--no-remove"])
+                .args(&batch.options)
+                .arg("install")
+                .args(&batch.packages);
+            let log = cache.logs().join("apt.log");
+            let mut count = 0;
+            logged(&mut command, &log, HINT, |line| {
+                count += 1;
+                step.update(count, line);
+            })?;
+            step.done("");
+        }
         Ok(())
+    }
+
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// How the user becomes root, for a command that we show.
+    pub fn prefix(&self) -> &'static str {
+        match self.root {
+            Root::Already => "",
+            Root::Sudo(_) => "sudo ",
+        }
     }
 }
 

@@ -5,5 +5,7 @@ pub mod apt;
 pub mod command;
 pub mod doctor;
 pub mod needs;
+mod plan;
 pub mod setup;
+pub mod suite;
 pub mod toolchain;

@@ -16,6 +16,7 @@ use super::command::logged;
 use super::needs::missing;
 use super::needs::Compilers;
 use super::needs::Purpose;
+use super::plan::Plan;
 use super::toolchain::min_bindgen;
 use super::toolchain::Toolchain;
 use super::toolchain::Version;
@@ -72,9 +73,10 @@ fn install(cache: &Cache, purposes: &[Purpose], yes: bool) -> Result<()> {
             apt.update(cache)?;
             packages.extend(choose(compilers, clang)?);
             if !packages.is_empty() {
-                ui::note(&format!("to be installed: {}", packages.join(" ")));
+                let plan = Plan::find(&apt, cache, &packages)?;
+                ui::note(&format!("to be installed: {plan}"));
                 confirm(yes)?;
-                apt.install(cache, &packages)?;
+                apt.install(cache, &plan)?;
             }
         }
         Err(reason) => {

@@ -2,8 +2,7 @@
 //! The kernel's source from Debian's package, wherever on the machine's own mirror it is.
 //!
 //! The package may be in a suite that the machine does not use. So apt runs with a configuration
-//! of its own: one source line for that suite on the mirror that the machine uses, and its state in
-//! the cache. The system's configuration is read, never changed; apt verifies signature and checksum.
+//! of its own ([`Isolated`]), and verifies signature and checksum.
 
 use std::fs;
 use std::path::Path;
@@ -22,19 +21,16 @@ use crate::cache::Cache;
 use crate::host::command::find;
 use crate::host::command::logged;
 use crate::host::command::output;
+use crate::host::suite::backports;
+use crate::host::suite::codename;
+use crate::host::suite::mirror;
+use crate::host::suite::os_release;
+use crate::host::suite::Isolated;
+use crate::host::suite::Mirror;
 use crate::ui::Step;
 
 /// Suites that may have the package, beside the machine's own.
 const SUITES: [&str; 3] = ["trixie-backports", "forky", "sid"];
-
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
-/// A mirror as the machine's apt knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Mirror {
-    uri: String,
-    keyring: PathBuf,
-}
 
 /// Fetches the package and unpacks the tarball that is in it.
 pub fn fetch(cache: &Cache) -> Result<Tree> {
@@ -44,15 +40,15 @@ pub fn fetch(cache: &Cache) -> Result<Tree> {
     let package = format!("linux-source-{}.{}", PINNED.0, PINNED.1);
     let mirror = mirror(&apt)?;
     let mut tried = Vec::new();
-    for suite in suites(&fs::read_to_string("/etc/os-release").unwrap_or_default()) {
+    for suite in suites(&os_release()) {
         let dir = incoming(cache)?;
         let work = Isolated {
             dir: dir.path(),
             apt: &apt,
             cache,
         };
-        match work.candidate(&mirror, &suite, &package) {
-            Ok(Some(version)) => return work.take(&package, &version, &suite),
+        match candidate(&work, &mirror, &suite, &package) {
+            Ok(Some(version)) => return take(&work, &package, &version, &suite),
             Ok(None) => tried.push(format!("{suite} does not have {package}")),
             Err(error) => tried.push(format!("{suite}: {}", first_line(&error))),
         }
@@ -71,14 +67,8 @@ fn first_line(error: &anyhow::Error) -> String {
 
 /// The machine's own suite first, then its backports, then where newer kernels are.
 fn suites(os_release: &str) -> Vec<String> {
-    let own = os_release
-        .lines()
-        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
-        .map(|name| name.trim_matches('"').to_string());
-    let mut suites: Vec<String> = own
-        .into_iter()
-        .flat_map(|name| [name.clone(), format!("{name}-backports")])
-        .collect();
+    let mut suites: Vec<String> = codename(os_release).into_iter().collect();
+    suites.extend(backports(os_release));
     for suite in SUITES {
         if !suites.iter().any(|known| known == suite) {
             suites.push(String::from(suite));
@@ -87,117 +77,45 @@ fn suites(os_release: &str) -> Vec<String> {
     suites
 }
 
-/// Asks apt which mirror this machine uses for Debian itself.
-fn mirror(apt: &Path) -> Result<Mirror> {
-    let mut command = Command::new(apt);
-    command.args([
-        "indextargets",
-        "--format",
-        "$(ORIGIN)|$(LABEL)|$(REPO_URI)|$(SIGNED_BY)",
-    ]);
-    let text = output(command.arg("Created-By: Packages"))?;
-    choose_mirror(&text)
-        .context("apt has no Debian mirror configured, or no lists yet: run `apt-get update`")
+/// The best version of the package in a suite: the pinned one, else the newest of its series.
+fn candidate(
+    work: &Isolated<'_>,
+    mirror: &Mirror,
+    suite: &str,
+    package: &str,
+) -> Result<Option<String>> {
+    let step = Step::new(format!("Looking for {package} in {suite}"));
+    work.read(mirror, suite)?;
+    let madison = work.apt.with_file_name("apt-cache");
+    let text = output(work.command(&madison).args(["madison", package])).unwrap_or_default();
+    step.done_quietly();
+    Ok(best_version(&text))
 }
 
-fn choose_mirror(targets: &str) -> Option<Mirror> {
-    let rows = || {
-        targets.lines().filter_map(|line| {
-            let fields: Vec<&str> = line.split('|').collect();
-            <[&str; 4]>::try_from(fields).ok()
-        })
-    };
-    // Without downloaded lists the origin is empty; the security mirror has another layout.
-    let row = rows()
-        .find(|[origin, label, ..]| *origin == "Debian" && *label == "Debian")
-        .or_else(|| {
-            rows().find(|[origin, _, uri, _]| origin.is_empty() && !uri.contains("security"))
-        })?;
-    let [_, _, uri, signed_by] = row;
-    let keyring = if signed_by.starts_with('/') {
-        signed_by
-    } else {
-        KEYRING
-    };
-    Some(Mirror {
-        uri: String::from(uri),
-        keyring: PathBuf::from(keyring),
-    })
-}
-
-/// An apt of its own in a folder.
-struct Isolated<'a> {
-    dir: &'a Path,
-    apt: &'a Path,
-    cache: &'a Cache,
-}
-
-impl Isolated<'_> {
-    fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        for (key, value) in [
-            ("Dir::Etc::sourcelist", self.dir.join("source.list")),
-            ("Dir::Etc::sourceparts", PathBuf::from("/dev/null")),
-            ("Dir::State::Lists", self.dir.join("lists")),
-            ("Dir::Cache", self.dir.join("cache")),
-            ("APT::Sandbox::User", PathBuf::from("root")),
-            ("Acquire::Languages", PathBuf::from("none")),
-            ("APT::Get::List-Cleanup", PathBuf::from("0")),
-        ] {
-            command.arg("-o").arg(format!("{key}={}", value.display()));
-        }
-        command.current_dir(self.dir);
-        command
-    }
-
-    /// The best version of the package in a suite: the pinned one, else the newest of its series.
-    fn candidate(&self, mirror: &Mirror, suite: &str, package: &str) -> Result<Option<String>> {
-        for folder in ["lists/partial", "cache/archives/partial"] {
-            fs::create_dir_all(self.dir.join(folder)).context("cannot create apt's folders")?;
-        }
-        let mirror_line = format!(
-            "deb [signed-by={}] {} {suite} main\n",
-            mirror.keyring.display(),
-            mirror.uri
-        );
-        fs::write(self.dir.join("source.list"), mirror_line)
-            .context("cannot write apt's source")?;
-        let step = Step::new(format!("Looking for {package} in {suite}"));
-        let mut update = self.command(self.apt);
-        update.args(["update", "-q", "--error-on=any"]);
-        logged(&mut update, &self.cache.logs().join("apt.log"), "", |_| {})
-            .map_err(|_| anyhow::anyhow!("apt cannot read it"))?;
-        let madison = self.apt.with_file_name("apt-cache");
-        let text = output(self.command(&madison).args(["madison", package])).unwrap_or_default();
-        step.done_quietly();
-        Ok(best_version(&text))
-    }
-
-    fn take(&self, package: &str, version: &str, suite: &str) -> Result<Tree> {
-        let step = Step::new(format!("Downloading {package} {version} from {suite}"));
-        let mut download = self.command(self.apt);
-        download
-            .args(["download", "-q"])
-            .arg(format!("{package}={version}"));
-        let hint = "The download is broken or the network went away: try again.";
-        logged(
-            &mut download,
-            &self.cache.logs().join("apt.log"),
-            hint,
-            |_| {},
-        )?;
-        let deb = only_file(self.dir, ".deb")?;
-        let mut extract = Command::new("dpkg-deb");
-        extract.arg("-x").arg(&deb).arg(self.dir.join("package"));
-        output(&mut extract)?;
-        step.done("verified by apt");
-        let tarball = only_file(&self.dir.join("package/usr/src"), ".tar.xz")?;
-        unpack(
-            self.cache,
-            &tarball,
-            &format!("Debian package {package} {version} ({suite})"),
-        )
-    }
+fn take(work: &Isolated<'_>, package: &str, version: &str, suite: &str) -> Result<Tree> {
+    let step = Step::new(format!("Downloading {package} {version} from {suite}"));
+    let mut download = work.command(work.apt);
+    download
+        .args(["download", "-q"])
+        .arg(format!("{package}={version}"));
+    let hint = "The download is broken or the network went away: try again.";
+    logged(
+        &mut download,
+        &work.cache.logs().join("apt.log"),
+        hint,
+        |_| {},
+    )?;
+    let deb = only_file(work.dir, ".deb")?;
+    let mut extract = Command::new("dpkg-deb");
+    extract.arg("-x").arg(&deb).arg(work.dir.join("package"));
+    output(&mut extract)?;
+    step.done("verified by apt");
+    let tarball = only_file(&work.dir.join("package/usr/src"), ".tar.xz")?;
+    unpack(
+        work.cache,
+        &tarball,
+        &format!("Debian package {package} {version} ({suite})"),
+    )
 }
 
 /// Chooses from what `apt-cache madison` prints, which is newest first.
@@ -226,19 +144,6 @@ fn only_file(dir: &Path, end: &str) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_mirror_of_debian_itself_is_chosen() {
-        let text = "Other|Other|http://other/|\n\
-                    Debian|Debian-Security|http://mirror/debian-security/|/k.gpg\n\
-                    Debian|Debian|http://mirror/debian/|/k.gpg\n";
-        let mirror = choose_mirror(text).unwrap();
-        assert_eq!(mirror.uri, "http://mirror/debian/");
-        assert_eq!(mirror.keyring, Path::new("/k.gpg"));
-        let fresh = "||http://mirror/debian-security/|\n||http://mirror/debian/|\n";
-        assert_eq!(choose_mirror(fresh).unwrap().uri, "http://mirror/debian/");
-        assert_eq!(choose_mirror("Other|Other|http://other/|\n"), None);
-    }
 
     #[test]
     fn the_pinned_version_is_preferred() {
