@@ -205,7 +205,7 @@ pub(super) struct Located {
 ///
 /// The context is there while the bio is: until the bio's last owner has ended it.
 pub(super) fn locate(bio: &Bio) -> Option<Located> {
-    let part = bio.copy_half()?.cast::<Part>();
+    let part = bio.copy_part()?.cast::<Part>();
     // SAFETY: Only `submit` makes bios with a part, and points them at one of its context, which is
     // freed after all of its bios, and so all their clones, have ended. These fields are constant.
     let (index, context) = unsafe { ((*part.as_ptr()).index, (*part.as_ptr()).context) };

@@ -259,7 +259,7 @@ ssize_t blkdev_copy_file_range(struct file *file_in, loff_t pos_in,
 			       struct file *file_out, loff_t pos_out,
 			       size_t len, unsigned int flags);
 
-/* Returns the bio to issue now, or NULL while the other half is on its way. */
+/* Returns the bio to issue now, or NULL while others of the copy are on their way. */
 static inline struct bio *blk_copy_issue(struct bio *bio)
 {
 	return op_is_copy(bio->bi_opf) ? blk_copy_intercept(bio) : bio;

@@ -89,7 +89,7 @@ impl Bio {
         self.0.get()
     }
 
-    /// Which half of a copy the bio is; [`None`] if it is no copy.
+    /// Which part of a copy the bio is; [`None`] if it is no copy.
     pub fn copy_op(&self) -> Option<CopyOp> {
         // SAFETY: The operation of a live bio does not change.
         match unsafe { (*self.raw()).bi_opf } & bindings::REQ_OP_MASK {
@@ -101,7 +101,7 @@ impl Bio {
 
     /// What [`Bio::init_copy`] was given for this bio or for the one it is a clone of; [`None`] if
     /// it is no copy, or was made with room for a vector, because then that stands there.
-    pub fn copy_half(&self) -> Option<NonNull<bindings::blk_copy_half>> {
+    pub fn copy_part(&self) -> Option<NonNull<bindings::blk_copy_part>> {
         self.copy_op()?;
         // SAFETY: The field is constant.
         if unsafe { (*self.raw()).bi_max_vecs } != 0 {

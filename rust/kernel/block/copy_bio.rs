@@ -23,8 +23,8 @@ impl Bio {
     /// by a stacking driver whose mapping is about to change.
     const COPY_FLAGS: u32 = bindings::REQ_NOMERGE | bindings::REQ_NOWAIT | bindings::REQ_SYNC;
 
-    /// Initializes a bio of a copy in memory of the caller. It has no pages; `half` takes the
-    /// place of the vector and is what [`Bio::copy_half`] returns for it and for its clones.
+    /// Initializes a bio of a copy in memory of the caller. It has no pages; `part` takes the
+    /// place of the vector and is what [`Bio::copy_part`] returns for it and for its clones.
     ///
     /// Context: any. Does not sleep.
     ///
@@ -33,14 +33,14 @@ impl Bio {
     /// - `slot` is valid for writes and does not move until [`Bio::uninit`].
     /// - `bdev` stays open until the bio has ended.
     /// - `end_io` may be called with the bio in any context.
-    /// - `half` is what `end_io` and `blk_copy_intercept()` expect for such a bio.
+    /// - `part` is what `end_io` and `blk_copy_intercept()` expect for such a bio.
     /// - `len` in bytes fits in 32 bits.
     pub unsafe fn init_copy(
         slot: NonNull<Bio>,
         bdev: &BlockDevice,
         op: CopyOp,
         (start, len): (Sector, Sectors),
-        half: NonNull<bindings::blk_copy_half>,
+        part: NonNull<bindings::blk_copy_part>,
         end_io: unsafe extern "C" fn(*mut bindings::bio),
     ) {
         let op = match op {
@@ -66,7 +66,7 @@ impl Bio {
             .to_bytes()
             .and_then(|bytes| u32::try_from(bytes).ok())
             .unwrap_or(0);
-        bio.__bindgen_anon_1.bi_copy = half.as_ptr();
+        bio.__bindgen_anon_1.bi_copy = part.as_ptr();
         bio.bi_end_io = Some(end_io);
     }
 
@@ -82,7 +82,7 @@ impl Bio {
         slot: NonNull<Bio>,
         like: &Bio,
         start: Sector,
-        half: NonNull<bindings::blk_copy_half>,
+        part: NonNull<bindings::blk_copy_part>,
     ) {
         let bio = slot.as_ptr().cast::<bindings::bio>();
         // SAFETY: By the requirements of this function, `bio` is memory for a bio, and the other
@@ -91,6 +91,6 @@ impl Bio {
         // SAFETY: `bio` was initialized by the call above and nobody else knows it yet.
         let bio = unsafe { &mut *bio };
         bio.bi_iter.bi_sector = start.get();
-        bio.__bindgen_anon_1.bi_copy = half.as_ptr();
+        bio.__bindgen_anon_1.bi_copy = part.as_ptr();
     }
 }
