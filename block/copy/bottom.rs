@@ -57,10 +57,7 @@ pub(super) fn arrive(bio: OwnedBio, at: Located) -> Option<OwnedBio> {
 /// Where a bio came to lie.
 fn place_of(bio: &Bio) -> Option<Place> {
     let domain = bio.bdev().copy_domain();
-    Range::new(bio.start(), bio.len()).map(|range| Place {
-        range,
-        domain: domain.map_or(0, |domain| domain.addr().get()),
-    })
+    Range::new(bio.start(), bio.len()).map(|range| Place { range, domain })
 }
 
 /// Nothing waits on a path, which may go away: it waits at the device that has several of them.
@@ -264,7 +261,7 @@ unsafe fn pair(at: Located) -> Result<Range, Verdict<Status>> {
 /// Whether a device can copy from one place to another.
 fn reaches(from: Place, to: Place) -> Result<(), Verdict<Status>> {
     // The queues may be different ones: paths to one device.
-    if to.domain == 0 || from.domain != to.domain {
+    if to.domain.is_none() || from.domain != to.domain {
         return Err(Verdict::Fallback(Reason::Domain));
     }
     if from.range.overlaps(to.range) {

@@ -78,6 +78,7 @@ use kernel::{
             OwnedBio,
             Status, //
         },
+        copy::CopyDomain,
         units::Sectors, //
     },
     new_spinlock_irq,
@@ -104,8 +105,8 @@ impl protocol::BioList<OwnedBio> for BioList {
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(super) struct Place {
     pub(super) range: Range,
-    /// Null where nothing can be copied.
-    pub(super) domain: usize,
+    /// None where nothing can be copied.
+    pub(super) domain: Option<CopyDomain>,
 }
 
 /// A bio of a context. A pointer to it is what the bio and all its clones carry.

@@ -200,23 +200,6 @@ static inline void blk_copy_stack_limits(struct queue_limits *lim,
 	lim->max_copy_dst_segments = supported ? USHRT_MAX : 0;
 }
 
-/* Set in the copy_domain of what is a path to another device. */
-#define BLK_COPY_PATH	1UL
-
-/**
- * blk_copy_path_domain - the copy_domain of a path to a device
- * @bdev: the device, which has several paths
- *
- * A path may go away while a bio waits there for others. So it waits at @bdev,
- * which is open as long as it has bios, and takes whichever path there is then.
- *
- * Context: Any context. Does not sleep.
- */
-static inline void *blk_copy_path_domain(struct block_device *bdev)
-{
-	return (void *)((unsigned long)bdev | BLK_COPY_PATH);
-}
-
 /**
  * blk_copy_nr_src - number of source ranges of a copy request
  * @rq: request of REQ_OP_COPY_DST that its driver has started
@@ -311,11 +294,6 @@ static inline void bdev_copy_limits(struct block_device *bdev,
 
 static inline void blk_copy_split(struct bio *bio, sector_t nr_sects)
 {
-}
-
-static inline void *blk_copy_path_domain(struct block_device *bdev)
-{
-	return NULL;
 }
 
 static inline void blk_copy_stack_limits(struct queue_limits *lim,

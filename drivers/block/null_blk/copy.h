@@ -21,10 +21,10 @@ blk_status_t null_copy_begin(struct nullb_cmd *cmd, sector_t dst, sector_t src,
 blk_status_t null_copy_blocks(struct nullb_cmd *cmd, sector_t dst, sector_t src,
 			      unsigned int nr_sectors);
 
-/* One device copies within itself, and nowhere else. */
-static inline void null_set_copy_domain(struct request_queue *q, void *domain)
+/* A device copies within itself, and has one queue. */
+static inline void null_set_copy_domain(struct request_queue *q)
 {
-	q->copy_domain = domain;
+	q->copy_domain = &q->own_copy_domain;
 }
 
 #else /* CONFIG_BLK_COPY_OFFLOAD */
@@ -34,7 +34,7 @@ static inline blk_status_t null_handle_copy(struct nullb_cmd *cmd)
 	return BLK_STS_NOTSUPP;
 }
 
-static inline void null_set_copy_domain(struct request_queue *q, void *domain)
+static inline void null_set_copy_domain(struct request_queue *q)
 {
 }
 

@@ -26,21 +26,11 @@ void nvme_copy_limits(struct queue_limits *lim, bool supported,
 bool nvme_fill_copy(struct request *req, unsigned int lba_shift, u32 nsid,
 		    struct nvme_command *cmd, void *payload, unsigned int len);
 
-/* A device copies within one namespace, on whichever path. */
-static inline void nvme_set_copy_domain(struct request_queue *q, void *domain)
-{
-	q->copy_domain = domain;
-}
-
 #else /* CONFIG_BLK_COPY_OFFLOAD */
 
 static inline void nvme_copy_limits(struct queue_limits *lim, bool supported,
 				    unsigned int lba_shift, u32 mcl, u16 mssrl,
 				    u8 msrc, u32 max_sectors)
-{
-}
-
-static inline void nvme_set_copy_domain(struct request_queue *q, void *domain)
 {
 }
 

@@ -58,7 +58,7 @@ impl BlockDevice {
         self.0.get()
     }
 
-    fn queue(&self) -> *mut bindings::request_queue {
+    pub(super) fn queue(&self) -> *mut bindings::request_queue {
         // SAFETY: By the type invariant the device is valid; the field never changes.
         unsafe { (*self.as_raw()).bd_queue }
     }
@@ -115,13 +115,6 @@ impl BlockDevice {
     pub fn same_disk(&self, other: &Self) -> bool {
         // SAFETY: By the type invariant both are valid; the field never changes.
         unsafe { (*self.as_raw()).bd_disk == (*other.as_raw()).bd_disk }
-    }
-
-    /// Between devices of one domain a command can copy. [`None`]: nothing can be copied here.
-    pub fn copy_domain(&self) -> Option<NonNull<crate::ffi::c_void>> {
-        // SAFETY: By the type invariant the queue is valid; drivers set the field before the disk
-        // is added, and never change it.
-        NonNull::new(unsafe { (*self.queue()).copy_domain })
     }
 
     /// Adds to the counters of copies (`copy_stats`).

@@ -31,6 +31,8 @@ use core::{
     ptr::NonNull, //
 };
 
+pub use super::copy_path::CopyDomain;
+
 /// A copy command: a started request of the operation `REQ_OP_COPY_DST`.
 ///
 /// Positions are on the whole disk, also if partitions were copied.

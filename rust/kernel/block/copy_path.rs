@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Bios of copies on devices with several paths.
+//! Between which queues a device can copy, and devices that have several paths.
 //!
-//! C header: [`include/linux/blk-copy.h`](srctree/include/linux/blk-copy.h)
+//! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h) (`struct blk_copy_domain`)
 
 use super::{
     bdev::BlockDevice,
@@ -11,17 +11,52 @@ use super::{
 use crate::bindings;
 use core::ptr::NonNull;
 
+/// What can copy between queues. A device can copy between all queues that have the same domain,
+/// and between no others.
+///
+/// A domain can only be compared. It means nothing after the devices that it came from were closed.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::block::bdev::BlockDevice;
+///
+/// /// Returns whether one command can read from `src` and write to `dst`.
+/// fn reaches(src: &BlockDevice, dst: &BlockDevice) -> bool {
+///     src.copy_domain().is_some() && src.copy_domain() == dst.copy_domain()
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CopyDomain(NonNull<bindings::blk_copy_domain>);
+
+// SAFETY: The pointer is compared, and it is not followed.
+unsafe impl Send for CopyDomain {}
+// SAFETY: As above.
+unsafe impl Sync for CopyDomain {}
+
 impl BlockDevice {
-    /// The device that this one is a path to, if it is one. It may go away at any time, while the
-    /// other one is open.
+    /// Returns what can copy between this device and others, or [`None`] if nothing can.
+    ///
+    /// A stacking driver has no domain. Where its bios go, there may be one.
+    pub fn copy_domain(&self) -> Option<CopyDomain> {
+        self.raw_copy_domain().map(CopyDomain)
+    }
+
+    /// Returns the device that this one is a path to, if it is one.
+    ///
+    /// A path may go away at any time, also while a bio waits there. So bios wait at this device,
+    /// which stays open as long as it has bios.
     pub fn path_to(&self) -> Option<NonNull<bindings::block_device>> {
-        let domain = self.copy_domain()?.as_ptr();
-        let tag = bindings::BLK_COPY_PATH as usize;
-        if domain.addr() & tag == 0 {
-            return None;
-        }
-        // What has the tag is the other device, by `blk_copy_path_domain()`.
-        NonNull::new(domain.map_addr(|addr| addr & !tag).cast())
+        let domain = self.raw_copy_domain()?;
+        // SAFETY: The domain of a queue stays, and does not change, as long as somebody may submit
+        // bios there. By the type invariant of `BlockDevice`, that is so while `self` lives.
+        NonNull::new(unsafe { (*domain.as_ptr()).head })
+    }
+
+    fn raw_copy_domain(&self) -> Option<NonNull<bindings::blk_copy_domain>> {
+        // SAFETY: By the type invariant, the queue is valid. Its driver has set the field before it
+        // added the disk, and never changes it.
+        NonNull::new(unsafe { (*self.queue()).copy_domain }.cast_mut())
     }
 }
 
