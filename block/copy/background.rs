@@ -32,12 +32,13 @@ use kernel::{
     block::{
         bio::plugged,
         cgroup::IoCgroup,
-        module::ModuleRef,
         sched, //
     },
     impl_has_delayed_work,
+    module::ModuleRef,
     new_delayed_work,
     prelude::*,
+    task::cond_resched,
     workqueue::{
         DelayedWork,
         HasWork,
@@ -65,6 +66,10 @@ pub(crate) struct Background {
     /// Of who began it.
     cgroup: IoCgroup,
 }
+
+// SAFETY: A copy in the background is driven by one worker after the other, on any CPU. The
+// pointers in it are to what stays until the copy has ended.
+unsafe impl Send for Background {}
 
 impl_has_delayed_work! {
     impl HasDelayedWork<Self> for Background { self.work }
@@ -97,7 +102,7 @@ pub(crate) unsafe fn start(
     pool: &'static Pool,
     params: NonNull<bindings::blk_copy_params>,
 ) -> Result {
-    let memory = pool.jobs.alloc_noio()?.cast::<Background>();
+    let memory = pool.jobs.alloc(GFP_NOIO)?.cast::<Background>();
     // SAFETY: Required of the caller.
     let owner = unsafe { ModuleRef::new((*params.as_ptr()).owner) };
     let job = Job::new(request, ways, pool, false);
@@ -197,7 +202,7 @@ impl Handle {
                 Next::Later => return,
                 Next::Over(handle) => return handle.finish(),
             }
-            sched::cond_resched();
+            cond_resched();
         }
     }
 
@@ -213,7 +218,7 @@ impl Handle {
             // Dropped when `done` has returned.
             let _owner = (*raw).owner.clone();
             drop_in_place(addr_of_mut!(*raw));
-            pool.jobs.free(self.0.cast());
+            pool.jobs.free(self.0);
 
             let done = params.as_mut().end_io;
             params.as_mut().copied = end.copied.get();

@@ -51,6 +51,7 @@ use super::{
         Plan,
         Ranges, //
     },
+    pool::SMALLEST,
     protocol,
     range::Range,
     shared::Shared,
@@ -59,6 +60,7 @@ use super::{
 };
 use core::{
     cell::UnsafeCell,
+    mem::MaybeUninit,
     ptr::{
         addr_of_mut,
         NonNull, //
@@ -160,12 +162,26 @@ pub(crate) struct Context {
     parts: [Part; 0],
 }
 
+/// Memory for the smallest context: one source, one command.
+#[repr(C)]
+pub(crate) struct Smallest {
+    _context: MaybeUninit<Context>,
+    _parts: [MaybeUninit<Part>; SMALLEST],
+}
+
+const _: () =
+    assert!(matches!(Context::size(SMALLEST), Some(size) if size == size_of::<Smallest>()));
+
+// SAFETY: It is memory, not a context.
+unsafe impl Send for Smallest {}
+
 impl Context {
     /// The memory that a context of so many parts takes; [`None`] if that overflows.
-    pub(crate) fn size(parts: usize) -> Option<usize> {
-        size_of::<Part>()
-            .checked_mul(parts)?
-            .checked_add(size_of::<Self>())
+    pub(crate) const fn size(parts: usize) -> Option<usize> {
+        match size_of::<Part>().checked_mul(parts) {
+            Some(size) => size.checked_add(size_of::<Self>()),
+            None => None,
+        }
     }
 }
 

@@ -35,10 +35,10 @@ use kernel::{
             BlockFile,
             Locked, //
         },
-        sched,
         units::Sectors, //
     },
-    prelude::*, //
+    prelude::*,
+    task::fatal_signal_pending, //
 };
 
 /// Bytes copied at a time, as far as that makes whole commands of the device; more if one command
@@ -182,7 +182,7 @@ impl<'a> Todo<'a> {
 
     fn run(&mut self, mut engine: bool) -> Result {
         while self.left > 0 {
-            if sched::fatal_signal_pending() {
+            if fatal_signal_pending() {
                 return Err(EINTR);
             }
             let end = self.left - self.left.min(self.step);

@@ -40,7 +40,11 @@ use kernel::{
         sched,
         units::Sectors, //
     },
-    prelude::*, //
+    prelude::*,
+    task::{
+        cond_resched,
+        fatal_signal_pending, //
+    }, //
 };
 
 /// When the window is full, it is filled again once this many chunks are left in it.
@@ -190,7 +194,7 @@ impl<'a> Job<'a> {
     /// has returned [`Turn::Over`]. `shared` is of this job alone.
     pub(crate) unsafe fn turn(&mut self, shared: Pin<&Shared>) -> Turn {
         loop {
-            let killed = self.killable && sched::fatal_signal_pending();
+            let killed = self.killable && fatal_signal_pending();
             let seen = shared.look(self.extent.is_zero());
             self.take_run(&seen, &shared);
             let Seen {
@@ -222,7 +226,7 @@ impl<'a> Job<'a> {
                 }
             }
             if acted {
-                sched::cond_resched();
+                cond_resched();
                 continue;
             }
             if in_flight > 0 || self.out > 0 {
@@ -377,6 +381,6 @@ fn drive(mut job: Job<'_>, mut before: impl FnMut() -> Result) -> End {
                 }
             }
         }
-        sched::cond_resched();
+        cond_resched();
     }
 }

@@ -5,7 +5,10 @@
 
 use super::{
     batch::Batch,
-    context::Context,
+    context::{
+        Context,
+        Smallest, //
+    },
     plan::{
         Limits,
         Plan,
@@ -16,13 +19,32 @@ use super::{
         SMALLEST, //
     }, //
 };
-use core::ptr::NonNull;
+use core::{
+    alloc::Layout,
+    ptr::NonNull, //
+};
 use kernel::{
-    alloc::AllocError,
-    block::alloc,
+    alloc::{
+        allocator::Kmalloc,
+        AllocError,
+        Allocator,
+        Flags,
+        NumaNode, //
+    },
     mempool::Mempool,
     prelude::*, //
 };
+
+/// It is good to have, but nobody should try hard to get it.
+fn flags() -> Flags {
+    GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC
+}
+
+/// The memory of a context of so many parts.
+fn layout(parts: usize) -> Result<Layout, AllocError> {
+    let size = Context::size(parts).ok_or(AllocError)?;
+    Layout::from_size_align(size, align_of::<Context>()).map_err(|_| AllocError)
+}
 
 /// Memory for one context. Dropping it frees it.
 ///
@@ -33,7 +55,7 @@ use kernel::{
 pub(crate) struct Memory {
     start: NonNull<u8>,
     parts: usize,
-    reserve: NonNull<Mempool>,
+    reserve: NonNull<Mempool<Smallest>>,
 }
 
 impl Memory {
@@ -65,11 +87,11 @@ impl Memory {
     /// # Safety
     ///
     /// The reserve outlives the memory.
-    unsafe fn new(reserve: &Mempool, parts: usize) -> Result<Self, AllocError> {
+    unsafe fn new(reserve: &Mempool<Smallest>, parts: usize) -> Result<Self, AllocError> {
         let start = if parts <= SMALLEST {
-            reserve.alloc_noio()?
+            reserve.alloc(GFP_NOIO)?.cast()
         } else {
-            alloc::try_noio(Context::size(parts).ok_or(AllocError)?)?
+            Kmalloc::alloc(layout(parts)?, flags(), NumaNode::NO_NODE)?.cast()
         };
         // INVARIANT: Just allocated so; the rest is required of the caller.
         Ok(Self {
@@ -94,10 +116,10 @@ impl Drop for Memory {
     fn drop(&mut self) {
         if self.parts <= SMALLEST {
             // SAFETY: By the type invariant it came from there and is ours.
-            unsafe { self.reserve.as_ref().free(self.start) };
-        } else {
-            // SAFETY: By the type invariant it came from `try_noio` and is ours.
-            unsafe { alloc::free(self.start) };
+            unsafe { self.reserve.as_ref().free(self.start.cast()) };
+        } else if let Ok(layout) = layout(self.parts) {
+            // SAFETY: By the type invariant it came from `Kmalloc` with this layout, and is ours.
+            unsafe { Kmalloc::free(self.start, layout) };
         }
     }
 }

@@ -9,18 +9,13 @@
 
 use super::{
     background::Background,
-    context::Context,
+    context::Smallest,
     onload::{
         Buffer,
         Piece, //
     }, //
 };
 use kernel::{
-    alloc::AllocError,
-    block::work::{
-        self,
-        WorkQueue, //
-    },
     impl_has_work,
     mempool::Mempool,
     new_spinlock,
@@ -35,8 +30,11 @@ use kernel::{
         SpinLock, //
     },
     workqueue::{
+        self,
+        OwnedQueue,
         Work,
-        WorkItem, //
+        WorkItem,
+        WqFlags, //
     }, //
 };
 
@@ -67,9 +65,9 @@ const MAX_BUFFERS: usize = 256;
 /// A reserve.
 #[pin_data]
 pub(crate) struct Pool {
-    pub(crate) contexts: Mempool,
-    pub(crate) jobs: Mempool,
-    pub(crate) queue: WorkQueue,
+    pub(crate) contexts: Mempool<Smallest>,
+    pub(crate) jobs: Mempool<Background>,
+    pub(crate) queue: OwnedQueue,
     /// Buffers in use.
     buffers: Atomic<usize>,
     /// One buffer, unless a copy that could get no other has it.
@@ -121,19 +119,16 @@ impl Pool {
     ///
     /// Context: task; may sleep.
     pub(crate) fn destroy(self: Pin<KBox<Self>>) {
-        if work::in_worker() {
-            work::anywhere().enqueue(self);
+        if workqueue::in_worker() {
+            workqueue::system_unbound().enqueue(self);
         }
     }
 
     fn with_reserve(reserve: Reserve) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            contexts: Mempool::new(
-                reserve.contexts,
-                Context::size(SMALLEST).ok_or(AllocError)?
-            )?,
-            jobs: Mempool::new(reserve.jobs, size_of::<Background>())?,
-            queue: WorkQueue::new(c"blk_copy")?,
+            contexts: Mempool::new(reserve.contexts)?,
+            jobs: Mempool::new(reserve.jobs)?,
+            queue: OwnedQueue::new(c"blk_copy", WqFlags::UNBOUND | WqFlags::MEM_RECLAIM)?,
             buffers: Atomic::new(0),
             last <- new_spinlock!(Some(Buffer::new(Piece::NONE)?), "blk_copy_pool"),
             end <- new_work!("blk_copy_pool"),

@@ -17,13 +17,13 @@ use kernel::{
         bdev::BlockDevice,
         buffer,
         copy_limits::CopyLimits,
-        sched,
         units::{
             Sector,
             Sectors, //
         }, //
     },
-    prelude::*, //
+    prelude::*,
+    task::cond_resched, //
 };
 
 /// Ranges as C has them.
@@ -46,7 +46,7 @@ impl<'a> List<'a> {
             return false;
         }
         (1..self.0.len()).any(|index| {
-            sched::cond_resched();
+            cond_resched();
             let range = self.get(index);
             let mut before = self.iter().take(index);
             before.any(|other| range.is_some_and(|range| range.overlaps(other)))
@@ -75,7 +75,7 @@ impl<'a> List<'a> {
             return false;
         }
         self.iter().any(|range| {
-            sched::cond_resched();
+            cond_resched();
             let moved = |range: Range, by| range.moved(by);
             let range = moved(range, by);
             list.iter().any(|other| {

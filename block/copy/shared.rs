@@ -36,12 +36,14 @@ use kernel::{
     block::{
         bio::Status,
         buffer,
-        sched::IoCompletion,
         units::Sectors, //
     },
     new_spinlock_irq,
     prelude::*,
-    sync::SpinLockIrq, //
+    sync::{
+        Completion,
+        SpinLockIrq, //
+    }, //
 };
 
 /// Why a copy ended before its end.
@@ -111,7 +113,7 @@ pub(crate) struct Shared {
     #[pin]
     state: SpinLockIrq<State>,
     #[pin]
-    woken: IoCompletion,
+    woken: Completion,
     /// What is queued to wake the copy; [`None`] if a task waits for it.
     background: Option<Waiting>,
     /// Whether chunks that fall back are copied in another way.
@@ -152,7 +154,7 @@ impl Shared {
                 low: 0,
                 waiting: false,
             }, "blk_copy_shared"),
-            woken <- IoCompletion::new(),
+            woken <- Completion::new(),
             background: background.map(Waiting),
             onload,
         })
@@ -279,7 +281,7 @@ impl Shared {
     ///
     /// Context: task; sleeps.
     pub(crate) fn wait(&self) {
-        self.woken.wait();
+        self.woken.wait_for_completion_io();
     }
 
     /// How a copy has ended, of which nothing is in flight any more: what is left in the window,

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory to read into and to write from, with the bio to do it.
+//! Memory that can be read into and written from, with a bio of its own.
 //!
-//! C headers: [`include/linux/bio.h`](srctree/include/linux/bio.h),
-//! [`include/linux/gfp.h`](srctree/include/linux/gfp.h)
+//! A [`Buffer`] is a number of pages and a bio. Whoever has one can do I/O without an allocation
+//! that may fail: [`Buffer::submit`] gives the buffer to the block layer, and an [`Owner`] gets it
+//! back when the I/O has ended. So the same buffer can be read into from one device and written
+//! from to another one. A user attaches a tag to each buffer, which says what it is for.
+//!
+//! [`BufferList`] is a queue of buffers that needs no allocation either.
+//!
+//! C header: [`include/linux/bio.h`](srctree/include/linux/bio.h)
 
 use super::{
-    alloc,
     bdev::BlockDevice,
     bio::Status,
     units::{
@@ -15,24 +20,35 @@ use super::{
     }, //
 };
 use crate::{
-    alloc::AllocError,
+    alloc::{
+        AllocError,
+        Flags, //
+    },
     bindings,
-    prelude::*, //
+    page::{
+        Page,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    types::Opaque, //
 };
 use core::{
-    mem::ManuallyDrop,
-    ptr::{
-        addr_of_mut,
-        NonNull, //
-    }, //
+    cell::Cell,
+    ptr::NonNull, //
 };
 
-/// What a [`Buffer`] holds, in bytes. The largest logical block is no larger.
+/// What a [`Buffer`] holds, in bytes. No logical block is larger.
 pub const SIZE: usize = 64 << 10;
 
-const PAGES: usize = SIZE.div_ceil(bindings::PAGE_SIZE);
+const PAGES: usize = SIZE.div_ceil(PAGE_SIZE);
 
-/// Which way the data goes.
+/// Nobody depends on a buffer, so the allocator should not do much to get one: no I/O, no long
+/// search, no message, and nothing of the emergency reserves, which others need more.
+fn flags() -> Flags {
+    GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC
+}
+
+/// Which way the data goes. See [`Buffer`] for an example.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Direction {
     /// From a device into the buffer.
@@ -41,69 +57,156 @@ pub enum Direction {
     Write,
 }
 
-/// Who gets a buffer back after I/O.
+/// Who gets a buffer back after I/O. See [`Buffer`] for an example.
 pub trait Owner<T: Send>: Sync {
-    /// The I/O has ended; [`Buffer::status`] tells how.
+    /// The I/O has ended. [`Buffer::status`] tells how.
     ///
     /// Context: any. Must not sleep.
     fn ended(&self, buffer: Buffer<T>);
 }
 
+/// What a buffer consists of. The bio comes first, so that its address is that of the whole.
+///
+/// # Invariants
+///
+/// While somebody has a reference, the bio is not in flight. It is initialized if `used` says so.
 #[repr(C)]
-struct Raw<T> {
-    bio: bindings::bio,
-    vecs: [bindings::bio_vec; PAGES],
-    pages: [*mut bindings::page; PAGES],
+struct Inner<T> {
+    bio: Opaque<bindings::bio>,
+    /// Where the bio keeps what it knows of the pages.
+    vecs: Opaque<[bindings::bio_vec; PAGES]>,
+    pages: [Option<Page>; PAGES],
+    /// Whom the buffer goes back to after I/O.
     owner: *const c_void,
-    /// Whether the bio was initialized, so that it has to be given back.
-    used: bool,
-    next: Option<NonNull<Raw<T>>>,
+    /// Whether the bio is initialized, so that it has to be given back.
+    used: Cell<bool>,
+    /// What follows on a list.
+    next: Option<Buffer<T>>,
     /// The user's.
     tag: T,
 }
 
-/// A buffer of [`SIZE`] bytes in single pages, with a bio of its own and a tag of its user's.
-///
-/// # Invariants
-///
-/// The pointer is an allocation of this type, which nobody else uses, and which is not in flight.
-pub struct Buffer<T>(NonNull<Raw<T>>);
+impl<T> Inner<T> {
+    /// Returns how the last I/O failed.
+    fn status(&self) -> Option<Status> {
+        if !self.used.get() {
+            return None;
+        }
+        // SAFETY: By the type invariant, the bio is initialized and not in flight.
+        Status::from_raw(unsafe { (*self.bio.get()).bi_status })
+    }
 
-// SAFETY: It is memory that nobody else uses.
+    /// Gives back what the last I/O took.
+    fn give_back(&self) {
+        if self.used.replace(false) {
+            // INVARIANT: `used` says that the bio is not initialized any more.
+            // SAFETY: By the type invariant, the bio was initialized and is not in flight.
+            unsafe { bindings::bio_uninit(self.bio.get()) };
+        }
+    }
+}
+
+impl<T> Drop for Inner<T> {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+/// A buffer of [`SIZE`] bytes in single pages, with a bio of its own and a tag of its user.
+///
+/// # Examples
+///
+/// A list that buffers come back to, whose tags say how they were used last:
+///
+/// ```
+/// use core::ptr::NonNull;
+/// use kernel::{
+///     block::{
+///         bdev::BlockDevice,
+///         buffer::{Buffer, BufferList, Direction, Owner},
+///         units::{Sector, Sectors}, //
+///     },
+///     new_spinlock_irq,
+///     sync::SpinLockIrq, //
+/// };
+///
+/// #[pin_data]
+/// struct Back {
+///     #[pin]
+///     buffers: SpinLockIrq<BufferList<Direction>>,
+/// }
+///
+/// impl Owner<Direction> for Back {
+///     fn ended(&self, buffer: Buffer<Direction>) {
+///         self.buffers.lock().push(buffer);
+///     }
+/// }
+///
+/// /// Reads one page.
+/// ///
+/// /// # Safety
+/// ///
+/// /// The device stays open, and `back` where it is, until the buffer is in its list.
+/// unsafe fn read(bdev: &BlockDevice, start: Sector, back: &Back) -> Result {
+///     let buffer = Buffer::new(Direction::Read)?;
+///     let range = (start, Sectors::new(8));
+///     // SAFETY: The caller guarantees that device and owner stay. The length is less than `SIZE`.
+///     unsafe {
+///         buffer.submit(Direction::Read, bdev, range, Direction::Read, NonNull::from(back));
+///     }
+///     Ok(())
+/// }
+///
+/// let back = KBox::pin_init(
+///     pin_init!(Back { buffers <- new_spinlock_irq!(BufferList::new(), "back") }),
+///     GFP_KERNEL,
+/// )?;
+/// back.ended(Buffer::new(Direction::Write)?);
+/// let buffer = back.buffers.lock().pop().ok_or(EINVAL)?;
+/// assert_eq!(buffer.tag(), Direction::Write);
+/// // There was no I/O.
+/// assert_eq!(buffer.status(), None);
+/// # Ok::<(), Error>(())
+/// ```
+pub struct Buffer<T>(KBox<Inner<T>>);
+
+// SAFETY: By the invariants of `Inner`, the bio is not in flight, so nobody else uses the memory.
+// The rest of it is a `T`, pages, and a pointer that only the end of I/O uses, and all of these may
+// go to another thread.
 unsafe impl<T: Send> Send for Buffer<T> {}
 
 impl<T: Copy + Send> Buffer<T> {
-    /// Allocates one, without I/O, without a warning, and without trying for long.
+    /// Allocates a buffer. The allocator starts no I/O, does not try for long, and prints no
+    /// message.
     ///
     /// Context: task; may sleep.
     pub fn new(tag: T) -> Result<Self, AllocError> {
-        let raw = alloc::try_noio(size_of::<Raw<T>>())?.cast::<Raw<T>>();
-        // SAFETY: This is memory for one, and nobody else has it. The bio is memory that `bio_init`
-        // writes before its first use.
-        let buffer = unsafe {
-            let slot = raw.as_ptr();
-            addr_of_mut!((*slot).pages).write([core::ptr::null_mut(); PAGES]);
-            addr_of_mut!((*slot).used).write(false);
-            addr_of_mut!((*slot).next).write(None);
-            addr_of_mut!((*slot).tag).write(tag);
-            // INVARIANT: Just allocated. What was not written is not read before it is.
-            Self(raw)
-        };
-        for index in 0..PAGES {
-            let page = alloc::try_page_noio()?;
-            // SAFETY: The buffer is ours.
-            unsafe { (*raw.as_ptr()).pages[index] = page.as_ptr() };
+        let mut pages = [const { None }; PAGES];
+        for page in &mut pages {
+            *page = Some(Page::alloc_page(flags())?);
         }
-        Ok(buffer)
+        Ok(Self(KBox::try_init(
+            // INVARIANT: The bio is not initialized, as `used` says.
+            try_init!(Inner {
+                bio: Opaque::uninit(),
+                vecs: Opaque::uninit(),
+                pages,
+                owner: core::ptr::null(),
+                used: Cell::new(false),
+                next: None,
+                tag,
+            }? AllocError),
+            flags(),
+        )?))
     }
 
-    /// The tag.
+    /// Returns the tag.
     pub fn tag(&self) -> T {
-        // SAFETY: By the type invariant it is ours.
-        unsafe { (*self.0.as_ptr()).tag }
+        self.0.tag
     }
 
-    /// Sends the buffer to a device, with a tag. `owner` gets it back.
+    /// Sends the buffer to a device, with a new tag. `owner` gets it back, perhaps before this
+    /// returns.
     ///
     /// Context: task; may sleep.
     ///
@@ -112,7 +215,7 @@ impl<T: Copy + Send> Buffer<T> {
     /// - The device stays open, and `owner` where it is, until `owner` has got the buffer back.
     /// - The range lies within the device and is at most [`SIZE`] long.
     pub unsafe fn submit<O: Owner<T>>(
-        self,
+        mut self,
         direction: Direction,
         bdev: &BlockDevice,
         (start, len): (Sector, Sectors),
@@ -123,17 +226,23 @@ impl<T: Copy + Send> Buffer<T> {
             Direction::Read => bindings::req_op_REQ_OP_READ,
             Direction::Write => bindings::req_op_REQ_OP_WRITE,
         };
-        let bytes = len.to_bytes().and_then(|bytes| u32::try_from(bytes).ok());
-        let mut left = bytes.unwrap_or(0).min(SIZE as u32);
         self.give_back();
-        let raw = ManuallyDrop::new(self).0.as_ptr();
-        // SAFETY: By the type invariant the memory is ours, until the bio is submitted; the device
-        // is open. The pages cover the length.
+        self.0.tag = tag;
+        self.0.owner = owner.as_ptr().cast_const().cast();
+        // INVARIANT: The bio is initialized below.
+        self.0.used.set(true);
+        let vecs = self.0.vecs.get().cast();
+        let pages = self
+            .0
+            .pages
+            .each_ref()
+            .map(|page| page.as_ref().map(Page::as_ptr));
+        let bio = KBox::into_raw(self.0).cast::<bindings::bio>();
+        // SAFETY: The bio is the first field of the box, which nobody else uses until the bio is
+        // submitted; that is the last access here. The box stays where it is until `end_io` takes
+        // it over, and so do the vector, which has room for all pages, and the pages. The caller
+        // guarantees that the device is open.
         unsafe {
-            (*raw).tag = tag;
-            (*raw).owner = owner.as_ptr().cast_const().cast();
-            let bio = addr_of_mut!((*raw).bio);
-            let vecs = addr_of_mut!((*raw).vecs).cast();
             bindings::bio_init(
                 bio,
                 bdev.as_raw(),
@@ -141,50 +250,41 @@ impl<T: Copy + Send> Buffer<T> {
                 PAGES as u16,
                 op | bindings::REQ_SYNC,
             );
-            (*raw).used = true;
             (*bio).bi_iter.bi_sector = start.get();
-            (*bio).bi_iter.bi_size = left;
             (*bio).bi_end_io = Some(end_io::<T, O>);
-            (*bio).bi_vcnt = 0;
-            for index in 0..PAGES {
-                let bv_len = left.min(bindings::PAGE_SIZE as u32);
-                if bv_len == 0 {
-                    break;
-                }
-                (*raw).vecs[index] = bindings::bio_vec {
-                    bv_page: (*raw).pages[index],
-                    bv_len,
-                    bv_offset: 0,
-                };
-                (*bio).bi_vcnt += 1;
-                left -= bv_len;
+            for (page, len) in Iterator::zip(pages.into_iter().flatten(), pieces(len)) {
+                bindings::__bio_add_page(bio, page, len, 0);
             }
             bindings::submit_bio(bio);
         }
     }
 }
 
+/// Returns how much of each page I/O of that length uses.
+fn pieces(len: Sectors) -> impl Iterator<Item = u32> {
+    const PAGE: u32 = PAGE_SIZE as u32;
+
+    let bytes = len.to_bytes().and_then(|bytes| u32::try_from(bytes).ok());
+    let mut left = bytes.unwrap_or(0);
+    core::iter::from_fn(move || {
+        let piece = left.min(PAGE);
+        left -= piece;
+        Some(piece).filter(|piece| *piece > 0)
+    })
+}
+
 impl<T> Buffer<T> {
-    /// How the last I/O ended.
+    /// Returns how the last I/O failed, or [`None`] if it did not fail or there was none since
+    /// [`Buffer::give_back`].
     pub fn status(&self) -> Option<Status> {
-        // SAFETY: By the type invariant the buffer is ours; a bio that was used is initialized.
-        unsafe {
-            let raw = self.0.as_ptr();
-            (*raw)
-                .used
-                .then(|| Status::from_raw((*raw).bio.bi_status))?
-        }
+        self.0.status()
     }
 
-    /// Gives back what the last I/O took: it may keep a device, and a cgroup, from going away.
+    /// Gives back what the last I/O took. That may keep a device, or a cgroup, from going away.
+    ///
+    /// Context: any. Does not sleep.
     pub fn give_back(&self) {
-        // SAFETY: By the type invariant the buffer is ours, and its bio not in flight.
-        unsafe {
-            let raw = self.0.as_ptr();
-            if core::mem::replace(&mut (*raw).used, false) {
-                bindings::bio_uninit(addr_of_mut!((*raw).bio));
-            }
-        }
+        self.0.give_back();
     }
 }
 
@@ -192,75 +292,65 @@ impl<T> Buffer<T> {
 ///
 /// # Safety
 ///
-/// For `bi_end_io` of the bios of [`Buffer::submit`] alone, which the block layer calls once each.
+/// Only for `bi_end_io` of the bios of [`Buffer::submit`], which the block layer calls once for
+/// each.
 unsafe extern "C" fn end_io<T: Send, O: Owner<T>>(bio: *mut bindings::bio) {
-    // SAFETY: The bio is the first field of what was submitted, and given back with this call.
-    let (buffer, owner) = unsafe {
-        let raw = NonNull::new_unchecked(bio.cast::<Raw<T>>());
-        // INVARIANT: The I/O has ended, so nobody else uses it.
-        (Buffer(raw), (*raw.as_ptr()).owner.cast::<O>())
-    };
-    // SAFETY: `Buffer::submit` requires that it lives until it has got the buffer back.
-    unsafe { &*owner }.ended(buffer);
+    // INVARIANT: The I/O has ended, and the bio is initialized, as `used` says. SAFETY: The bio is
+    // the first field of the box that `submit` gave away. The block layer gives it back with this
+    // call.
+    let buffer = Buffer(unsafe { KBox::from_raw(bio.cast::<Inner<T>>()) });
+    // SAFETY: `submit` requires that the owner stays where it is until it has got the buffer back.
+    let owner = unsafe { &*buffer.0.owner.cast::<O>() };
+    owner.ended(buffer);
 }
 
-impl<T> Drop for Buffer<T> {
-    fn drop(&mut self) {
-        self.give_back();
-        // SAFETY: By the type invariant all of it is ours.
-        unsafe {
-            for page in (*self.0.as_ptr()).pages {
-                if let Some(page) = NonNull::new(page) {
-                    alloc::free_page(page);
-                }
-            }
-            alloc::free(self.0.cast());
-        }
-    }
-}
-
-/// A list of buffers, first in, first out, that grows without an allocation.
+/// A list of buffers, first in, first out, that grows without an allocation. See [`Buffer`] for an
+/// example.
 pub struct BufferList<T> {
-    head: Option<NonNull<Raw<T>>>,
-    tail: Option<NonNull<Raw<T>>>,
+    /// What is taken off next, in order.
+    front: Option<Buffer<T>>,
+    /// What was appended since, in reverse order.
+    back: Option<Buffer<T>>,
 }
-
-// SAFETY: It owns its buffers.
-unsafe impl<T: Send> Send for BufferList<T> {}
 
 impl<T> BufferList<T> {
-    /// An empty list.
+    /// Makes an empty list.
     pub const fn new() -> Self {
-        let (head, tail) = (None, None);
-        Self { head, tail }
+        Self {
+            front: None,
+            back: None,
+        }
     }
 
-    /// Whether there is none.
+    /// Returns whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.head.is_none()
+        self.front.is_none() && self.back.is_none()
     }
 
     /// Appends a buffer.
-    pub fn push(&mut self, buffer: Buffer<T>) {
-        let raw = ManuallyDrop::new(buffer).0;
-        match self.tail.replace(raw) {
-            // SAFETY: What is on the list is ours.
-            Some(tail) => unsafe { (*tail.as_ptr()).next = Some(raw) },
-            None => self.head = Some(raw),
-        }
+    pub fn push(&mut self, mut buffer: Buffer<T>) {
+        buffer.0.next = self.back.take();
+        self.back = Some(buffer);
     }
 
     /// Takes the first buffer off.
     pub fn pop(&mut self) -> Option<Buffer<T>> {
-        let raw = self.head?;
-        // SAFETY: What is on the list is ours.
-        self.head = unsafe { (*raw.as_ptr()).next.take() };
-        if self.head.is_none() {
-            self.tail = None;
+        if self.front.is_none() {
+            // Each buffer is turned over once, so this takes constant time in the mean.
+            while let Some(mut buffer) = take_first(&mut self.back) {
+                buffer.0.next = self.front.take();
+                self.front = Some(buffer);
+            }
         }
-        // INVARIANT: It is on no list any more.
-        Some(Buffer(raw))
+        take_first(&mut self.front)
     }
+}
+
+/// Takes the first buffer off a chain.
+fn take_first<T>(chain: &mut Option<Buffer<T>>) -> Option<Buffer<T>> {
+    let mut buffer = chain.take()?;
+    *chain = buffer.0.next.take();
+    Some(buffer)
 }
 
 impl<T> Default for BufferList<T> {
@@ -271,6 +361,8 @@ impl<T> Default for BufferList<T> {
 
 impl<T> Drop for BufferList<T> {
     fn drop(&mut self) {
+        // One after the other: if the first one dropped the next, long lists would overrun the
+        // stack.
         while let Some(buffer) = self.pop() {
             drop(buffer);
         }
