@@ -76,11 +76,13 @@ use kernel::{
             self,
             Bio,
             BioList,
-            CopyOp,
             OwnedBio,
             Status, //
         },
-        copy::CopyDomain,
+        copy::{
+            CopyDomain,
+            CopyOp, //
+        },
         units::Sectors, //
     },
     new_spinlock_irq,

@@ -31,10 +31,8 @@ use core::{
 use kernel::{
     bindings,
     block::{
-        bdev::{
-            read_copy_stats,
-            BlockDevice, //
-        },
+        bdev::BlockDevice,
+        copy::stats::read_copy_stats,
         sched,
         units::Sectors, //
     },

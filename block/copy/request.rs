@@ -16,7 +16,7 @@ use kernel::{
     block::{
         bdev::BlockDevice,
         buffer,
-        copy_limits::CopyLimits,
+        copy::limits::CopyLimits,
         units::{
             Sector,
             Sectors, //

@@ -10,7 +10,7 @@ use kernel::{
     bindings,
     block::{
         bdev::BlockDevice,
-        copy_limits::CopyLimits,
+        copy::limits::CopyLimits,
         limits::{
             QueueLimits,
             QueueLimitsUpdate, //

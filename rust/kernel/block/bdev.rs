@@ -17,26 +17,36 @@ use crate::{
     error::from_err_ptr,
     prelude::*,
     str::CStrExt as _,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    },
     types::Opaque, //
 };
 use core::ptr::NonNull;
 
-/// `major:minor`, as C knows it.
+/// `major:minor`, as C has it.
 pub type Dev = bindings::dev_t;
 
-/// A `struct block_device`: a whole disk or a partition of one.
+/// A `struct block_device`: a whole disk or one of its partitions.
 ///
 /// # Invariants
 ///
-/// The device was registered, and its disk and queue exist as long as the reference.
+/// The device was registered, and its disk and queue exist while the reference lives.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::block::{
+///     bdev::BlockDevice,
+///     units::Sectors, //
+/// };
+///
+/// /// Returns whether `len` sectors can be written to the end of the device.
+/// fn has_room(bdev: &BlockDevice, len: Sectors) -> bool {
+///     !bdev.is_read_only() && len <= bdev.size() && len.is_aligned(bdev.limits().logical_block())
+/// }
+/// ```
 #[repr(transparent)]
 pub struct BlockDevice(Opaque<bindings::block_device>);
 
-// SAFETY: Everything reachable by a shared reference is constant or read atomically.
+// SAFETY: What a shared reference reaches is constant or is read with one access.
 unsafe impl Send for BlockDevice {}
 // SAFETY: As above.
 unsafe impl Sync for BlockDevice {}
@@ -48,156 +58,132 @@ impl BlockDevice {
     ///
     /// `bdev` is a block device that somebody keeps open, or has a bio in flight on, for `'a`.
     pub unsafe fn from_raw<'a>(bdev: *mut bindings::block_device) -> &'a Self {
-        // INVARIANT: Required of the caller.
-        // SAFETY: `BlockDevice` is transparent, the rest is required of the caller.
+        // INVARIANT: An open device, or one with a bio in flight, keeps its disk and its queue.
+        // SAFETY: `BlockDevice` is transparent, and the caller guarantees the rest.
         unsafe { &*bdev.cast() }
     }
 
-    /// The raw pointer.
+    /// Returns the raw pointer.
     pub fn as_raw(&self) -> *mut bindings::block_device {
         self.0.get()
     }
 
+    /// Returns the queue, which exists as long as the device.
     pub(super) fn queue(&self) -> *mut bindings::request_queue {
-        // SAFETY: By the type invariant the device is valid; the field never changes.
+        // SAFETY: By the type invariant, the device is valid. The field never changes.
         unsafe { (*self.as_raw()).bd_queue }
     }
 
-    /// The device for the whole of a disk.
+    /// Returns the device for the whole of a disk.
     ///
     /// # Safety
     ///
-    /// `disk` was added, and stays for `'a`.
+    /// `disk` was added, and it stays for `'a`.
     pub unsafe fn of_disk<'a>(disk: *mut bindings::gendisk) -> &'a Self {
-        // SAFETY: Required of the caller; the device lives as long as its disk.
+        // SAFETY: The caller guarantees that the disk stays, and its device lives as long.
         unsafe { Self::from_raw((*disk).part0) }
     }
 
-    /// `major:minor`, for tracing.
+    /// Returns `major:minor`, for tracing.
     pub fn dev(&self) -> Dev {
-        // SAFETY: By the type invariant the device is valid; the field never changes.
+        // SAFETY: By the type invariant, the device is valid. The field never changes.
         unsafe { (*self.as_raw()).bd_dev }
     }
 
-    /// `major:minor` of the whole disk, for tracing where partitions have been resolved.
+    /// Returns `major:minor` of the whole disk, for tracing where partitions have been resolved.
     pub fn disk_dev(&self) -> Dev {
-        // SAFETY: By the type invariant the device is valid, and so is its disk, which has a device
-        // for the whole of it; neither pointer ever changes.
+        // SAFETY: By the type invariant, the device is valid and so is its disk, which has a device
+        // for the whole of it. Neither pointer ever changes.
         unsafe { (*(*(*self.as_raw()).bd_disk).part0).bd_dev }
     }
 
-    /// The size. It may change at any time.
+    /// Returns the size. It may change at any time.
     pub fn size(&self) -> Sectors {
-        // SAFETY: By the type invariant the device is valid.
+        // SAFETY: By the type invariant, the device is valid.
         Sectors::new(unsafe { core::ptr::addr_of!((*self.as_raw()).bd_nr_sectors).read_volatile() })
     }
 
-    /// Where the device begins on its disk: zero unless it is a partition.
+    /// Returns where the device begins on its disk. That is zero unless it is a partition.
     pub fn start(&self) -> Sector {
-        // SAFETY: By the type invariant the device is valid.
+        // SAFETY: By the type invariant, the device is valid.
         Sector::new(unsafe { core::ptr::addr_of!((*self.as_raw()).bd_start_sect).read_volatile() })
     }
 
-    /// Whether writing is forbidden.
+    /// Returns whether writing is forbidden.
     pub fn is_read_only(&self) -> bool {
-        // SAFETY: By the type invariant the device is valid.
+        // SAFETY: By the type invariant, the device is valid.
         unsafe { bindings::bdev_read_only(self.as_raw()) }
     }
 
-    /// Whether the driver takes bios (a stacking driver, which passes them on) and not requests.
+    /// Returns whether the driver takes bios and passes them on (a stacking driver), or requests.
     #[inline]
     pub fn has_submit_bio(&self) -> bool {
-        // SAFETY: By the type invariant the device is valid.
+        // SAFETY: By the type invariant, the device is valid.
         unsafe { bindings::bdev_has_submit_bio(self.as_raw()) }
     }
 
-    /// Whether both are on the same disk.
+    /// Returns whether both devices are on the same disk.
     pub fn same_disk(&self, other: &Self) -> bool {
-        // SAFETY: By the type invariant both are valid; the field never changes.
+        // SAFETY: By the type invariant, both devices are valid. The field never changes.
         unsafe { (*self.as_raw()).bd_disk == (*other.as_raw()).bd_disk }
     }
 
-    /// Adds to the counters of copies (`copy_stats`).
-    pub fn count_copies(&self, outcome: u8, chunks: u32, len: Sectors) {
-        // SAFETY: By the type invariant the queue is valid, and its counters are used by atomic
-        // operations only.
-        let stats = unsafe { copy_stats(self.queue()) };
-        if let Some([count, sectors]) = stats.get(usize::from(outcome)) {
-            count.add(i64::from(chunks), Relaxed);
-            sectors.add(len.get().cast_signed(), Relaxed);
-        }
-    }
-
-    /// The limits of the queue. They may change at any time.
+    /// Returns the limits of the queue. They may change at any time.
     pub fn limits(&self) -> &QueueLimits {
-        // SAFETY: By the type invariant the queue is valid.
+        // SAFETY: By the type invariant, the queue is valid while `self` lives.
         unsafe { QueueLimits::from_raw(&raw mut (*self.queue()).limits) }
     }
 }
 
-/// Chunks, and sectors.
-type CopyCounter = [Atomic<i64>; 2];
-
-/// The counters of copies.
-///
-/// # Safety
-///
-/// The queue is valid for `'a`.
-unsafe fn copy_stats<'a>(
-    queue: *mut bindings::request_queue,
-) -> &'a [CopyCounter; bindings::BLK_COPY_NR_OUTCOMES as usize] {
-    // SAFETY: Required of the caller; an `Atomic<i64>` is what C knows as `atomic64_t`.
-    unsafe { &*(&raw const (*queue).copy_stats).cast() }
-}
-
-/// Reads one of the counters of copies: chunks, and sectors.
-///
-/// # Safety
-///
-/// The queue is valid.
-pub unsafe fn read_copy_stats(
-    queue: *mut bindings::request_queue,
-    outcome: u8,
-) -> Option<(u64, u64)> {
-    // SAFETY: Required of the caller.
-    let [count, sectors] = unsafe { copy_stats(queue) }.get(usize::from(outcome))?;
-    let read = |counter: &Atomic<i64>| counter.load(Relaxed).cast_unsigned();
-    Some((read(count), read(sectors)))
-}
-
-/// A block device that the kernel has opened for itself. Closed when it is dropped.
+/// A block device that the kernel has opened for itself. Dropping it closes the device.
 ///
 /// # Invariants
 ///
-/// The pointer is a file of a block device that `bdev_file_open_by_path()` has opened.
+/// The pointer is a file of a block device that `bdev_file_open_by_path()` has opened, and that
+/// belongs to this value.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::block::bdev::OpenDevice;
+///
+/// fn report() -> Result {
+///     let device = OpenDevice::open(c"/dev/nullb0", false)?;
+///     pr_info!("it has {} sectors\n", device.bdev().size().get());
+///     Ok(())
+/// }
+///
+/// // There is no such device.
+/// assert!(OpenDevice::open(c"/no/such/device", false).is_err());
+/// ```
 pub struct OpenDevice(NonNull<bindings::file>);
 
 impl OpenDevice {
-    /// Opens a device by its path, for reading and, if `write`, for writing. Not exclusively:
-    /// others may have it open, or mounted.
+    /// Opens a device by its path, for reading and, if `write`, for writing. The device is not
+    /// opened exclusively: others may have it open, or mounted.
     ///
     /// Context: task; may sleep.
     pub fn open(path: &CStr, write: bool) -> Result<Self> {
         let mode = bindings::BLK_OPEN_READ | if write { bindings::BLK_OPEN_WRITE } else { 0 };
         let no_holder = core::ptr::null_mut();
-        // SAFETY: The path is a C string; without a holder nothing else is asked of the caller.
+        // SAFETY: The path is a C string. Without a holder, nothing else is asked of the caller.
         let file = from_err_ptr(unsafe {
             bindings::bdev_file_open_by_path(path.as_char_ptr(), mode, no_holder, core::ptr::null())
         })?;
-        // INVARIANT: Just opened.
+        // INVARIANT: The file was opened just now.
         NonNull::new(file).map(Self).ok_or(ENXIO)
     }
 
-    /// The device.
+    /// Returns the device.
     pub fn bdev(&self) -> &BlockDevice {
-        // SAFETY: By the type invariant the file is open, which keeps the device.
+        // SAFETY: By the type invariant, the file is open, and that keeps the device.
         unsafe { BlockDevice::from_raw(bindings::file_bdev(self.0.as_ptr())) }
     }
 }
 
 // SAFETY: Any task may use and close the file.
 unsafe impl Send for OpenDevice {}
-// SAFETY: Shared access is access to the device.
+// SAFETY: A shared reference gives access to the device only, which is `Sync`.
 unsafe impl Sync for OpenDevice {}
 
 impl AsRef<BlockDevice> for OpenDevice {
@@ -208,7 +194,7 @@ impl AsRef<BlockDevice> for OpenDevice {
 
 impl Drop for OpenDevice {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant we have opened the file.
+        // SAFETY: By the type invariant, the file belongs to `self`.
         unsafe { bindings::bdev_fput(self.0.as_ptr()) };
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! To whom I/O is accounted that a worker does for somebody else.
+//! The cgroup that I/O is accounted to, for I/O that a worker does on behalf of somebody else.
 //!
 //! C header: [`include/linux/kthread.h`](srctree/include/linux/kthread.h)
 
@@ -10,35 +10,57 @@ use crate::{
 };
 use core::ptr::NonNull;
 
-/// The cgroup that the I/O of a task is accounted to; none in a kernel that does not do so.
+/// A reference to the cgroup that the I/O of a task is accounted to. A kernel that does not account
+/// I/O has no such cgroup.
 ///
 /// # Invariants
 ///
-/// The reference is ours.
+/// The pointer is a cgroup, and this value owns a reference to it.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{
+///     block::cgroup::IoCgroup,
+///     workqueue, //
+/// };
+///
+/// /// Does I/O in the background, at the expense of the caller.
+/// fn later() -> Result {
+///     let cgroup = IoCgroup::current();
+///     workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
+///         let _entered = cgroup.enter();
+///         // Bios that this worker submits now are accounted to the caller's cgroup.
+///     })?;
+///     Ok(())
+/// }
+/// # later()?;
+/// # Ok::<(), Error>(())
+/// ```
 pub struct IoCgroup(Option<NonNull<bindings::cgroup_subsys_state>>);
 
-// SAFETY: A reference may be used and given back by any task.
+// SAFETY: Any task may use a reference to a cgroup and give it back.
 unsafe impl Send for IoCgroup {}
 // SAFETY: As above.
 unsafe impl Sync for IoCgroup {}
 
 impl IoCgroup {
-    /// That of the current task.
+    /// Returns the cgroup of the current task.
     ///
     /// Context: task. Does not sleep.
     pub fn current() -> Self {
-        // INVARIANT: The function returns a reference.
-        // SAFETY: It has no requirements but its context.
+        // INVARIANT: The function returns a reference, which belongs to the caller.
+        // SAFETY: The function has no requirements but its context.
         Self(NonNull::new(unsafe { bindings::block_io_css_get() }))
     }
 
-    /// From now on, the I/O of this worker is accounted to this cgroup, until the value that this
-    /// returns is dropped.
+    /// Accounts the I/O of this worker to this cgroup, until the value that this returns is
+    /// dropped.
     ///
     /// Context: a worker.
     pub fn enter(&self) -> Entered {
         let raw = self.0.map_or(core::ptr::null_mut(), NonNull::as_ptr);
-        // SAFETY: By the type invariant it is a cgroup, or null. The worker takes a reference of
+        // SAFETY: By the type invariant, this is a cgroup or null. The worker takes a reference of
         // its own.
         unsafe { bindings::block_io_css_use(raw) };
         Entered(NotThreadSafe)
@@ -48,19 +70,19 @@ impl IoCgroup {
 impl Drop for IoCgroup {
     fn drop(&mut self) {
         if let Some(css) = self.0 {
-            // SAFETY: By the type invariant the reference is ours.
+            // SAFETY: By the type invariant, the reference belongs to `self`.
             unsafe { bindings::block_io_css_put(css.as_ptr()) };
         }
     }
 }
 
-/// A worker whose I/O is accounted to a cgroup.
+/// A worker whose I/O is accounted to the cgroup of somebody else; see [`IoCgroup`] for an example.
 #[must_use = "the worker leaves the cgroup when this is dropped"]
 pub struct Entered(NotThreadSafe);
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        // SAFETY: Null is no cgroup.
+        // SAFETY: Null stands for no cgroup.
         unsafe { bindings::block_io_css_use(core::ptr::null_mut()) };
     }
 }

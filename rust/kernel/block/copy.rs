@@ -1,12 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Copies between block devices: for callers, [`copy`](fn@copy) and [`start`]; for drivers that
-//! can copy inside their devices, [`Command`].
+//! Copies between block devices.
 //!
-//! A driver that sets `max_hw_copy_sectors` and its companions in its queue limits, and
-//! `copy_domain` in its queue, gets requests of the operation `REQ_OP_COPY_DST`. [`Command`] says
-//! what such a request reads and where it writes; the driver does it, or has the device do it, and
-//! ends the request like any other.
+//! # Code that copies
+//!
+//! [`copy`](fn@copy) copies and waits for the end. [`start`] copies in the background and calls a
+//! function at the end. [`Way`] says whether the device should copy by itself. Code that copies in
+//! order to do I/O for others has a [`Pool`] of its own.
+//!
+//! # Drivers whose devices can copy
+//!
+//! A driver sets `max_hw_copy_sectors` and its companions in its queue limits, and `copy_domain` in
+//! its queue. From then on it gets requests of the operation `REQ_OP_COPY_DST`. [`Command`] says
+//! what such a request reads and where it writes. The driver does that, or has the device do it,
+//! and ends the request like any other.
+//!
+//! # The engine
+//!
+//! What the copy engine itself needs of the block layer is here as well: [`limits`], [`stats`],
+//! [`CopyDomain`], and the bios of copies ([`CopyOp`]).
 //!
 //! C header: [`include/linux/blk-copy.h`](srctree/include/linux/blk-copy.h)
 
@@ -31,7 +43,13 @@ use core::{
     ptr::NonNull, //
 };
 
-pub use super::copy_path::CopyDomain;
+mod bio;
+pub mod limits;
+mod path;
+pub mod stats;
+
+pub use bio::CopyOp;
+pub use path::CopyDomain;
 
 /// A copy command: a started request of the operation `REQ_OP_COPY_DST`.
 ///
@@ -40,6 +58,30 @@ pub use super::copy_path::CopyDomain;
 /// # Invariants
 ///
 /// The request stays started while `self` lives, so the context behind it does not change.
+///
+/// # Examples
+///
+/// How a driver executes a command:
+///
+/// ```
+/// use kernel::block::{
+///     bio::Status,
+///     copy::Command,
+///     units::{Sector, Sectors}, //
+/// };
+///
+/// fn execute(
+///     command: &Command<'_>,
+///     copy: impl Fn(Sector, Sector, Sectors) -> Result<(), Status>,
+/// ) -> Result<(), Status> {
+///     let mut to = command.dst();
+///     for (from, len) in command.sources() {
+///         copy(from, to, len)?;
+///         to = to.checked_add(len).ok_or(Status::IOERR)?;
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Command<'a> {
     rq: NonNull<bindings::request>,
     _started: PhantomData<&'a bindings::request>,
@@ -50,34 +92,35 @@ impl Command<'_> {
     ///
     /// # Safety
     ///
-    /// `rq` is a request of `REQ_OP_COPY_DST` that its driver has started, and it is not ended or
+    /// `rq` is a request of `REQ_OP_COPY_DST` that its driver has started. It is not ended or
     /// requeued while the value lives.
     pub unsafe fn from_raw(rq: NonNull<bindings::request>) -> Self {
-        // INVARIANT: Required of the caller.
+        // INVARIANT: The caller guarantees it.
         Self {
             rq,
             _started: PhantomData,
         }
     }
 
-    /// The first sector that is written.
+    /// Returns the first sector that is written.
     pub fn dst(&self) -> Sector {
-        // SAFETY: By the type invariant the request is valid.
+        // SAFETY: By the type invariant, the request is valid.
         Sector::new(unsafe { (*self.rq.as_ptr()).__sector })
     }
 
-    /// Sectors that are copied in all.
+    /// Returns how much is copied in all.
     pub fn len(&self) -> Sectors {
-        // SAFETY: By the type invariant the request is valid.
+        // SAFETY: By the type invariant, the request is valid.
         Sectors::from_bytes_floor(u64::from(unsafe { (*self.rq.as_ptr()).__data_len }))
     }
 
-    /// Whether nothing is copied. Never so for a request that the block layer made.
+    /// Returns whether nothing is copied. The block layer makes no such request.
     pub fn is_empty(&self) -> bool {
         self.len().is_zero()
     }
 
-    /// The ranges that are read, in the order in which they are written one after the other.
+    /// Returns the ranges that are read, in the order in which they are written one after the
+    /// other.
     pub fn sources(&self) -> impl Iterator<Item = (Sector, Sectors)> + '_ {
         let mut left = self.len();
         (0..).map_while(move |index| {
@@ -85,7 +128,7 @@ impl Command<'_> {
                 return None;
             }
             let mut range = bindings::blk_copy_range::default();
-            // SAFETY: By the type invariant the request is started; `range` is valid for writes.
+            // SAFETY: By the type invariant, the request is started. `range` is valid for writes.
             if !unsafe { bindings::blk_copy_src(self.rq.as_ptr(), index, &mut range) } {
                 return None;
             }
@@ -96,13 +139,25 @@ impl Command<'_> {
     }
 }
 
-/// A piece of a block device.
+/// A piece of a block device, as a source or as a destination.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::block::{
+///     copy::CopyRange,
+///     units::{Sector, Sectors}, //
+/// };
+///
+/// let first_mib = CopyRange::new(Sector::new(0), Sectors::new(2048));
+/// # let _ = first_mib;
+/// ```
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct CopyRange(bindings::blk_copy_range);
 
 impl CopyRange {
-    /// `len` sectors from `start` on.
+    /// Makes a range of `len` sectors from `start` on.
     pub const fn new(start: Sector, len: Sectors) -> Self {
         Self(bindings::blk_copy_range {
             sector: start.get(),
@@ -112,11 +167,25 @@ impl CopyRange {
 }
 
 /// How a copy ended.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::block::copy::Outcome;
+///
+/// fn report(outcome: &Outcome) {
+///     match outcome.result {
+///         Ok(()) => pr_info!("copied\n"),
+///         Err(EOPNOTSUPP) => pr_info!("these devices cannot copy this\n"),
+///         Err(_) => pr_info!("failed after {} sectors\n", outcome.copied.get()),
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
-    /// Sectors copied from the start without a gap, also after an error.
+    /// How many sectors were copied from the start without a gap, also after an error.
     pub copied: Sectors,
-    /// Whether that is all of it.
+    /// Whether everything was copied, or the error that ended the copy.
     pub result: Result,
 }
 
@@ -129,7 +198,7 @@ impl Outcome {
     }
 }
 
-/// How to copy.
+/// How to copy. See [`copy`](fn@copy) for an example.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Way {
     /// Inside the device, or not at all: `blkdev_copy_offload()`.
@@ -140,51 +209,80 @@ pub enum Way {
     Any,
 }
 
-/// A reserve of memory, with which one copy at a time makes progress whatever happens to the memory
-/// of the machine. A driver that copies in order to do its own I/O needs one of its own.
+/// A reserve of memory. With it one copy at a time makes progress, whatever happens to the memory
+/// of the machine. Code that copies in order to do I/O for others needs a pool of its own.
 ///
 /// # Invariants
 ///
-/// The pointer came from `blk_copy_pool_create()`.
+/// The pointer came from `blk_copy_pool_create()`, and the pool belongs to this value.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::block::copy::Pool;
+///
+/// let pool = Pool::new()?;
+/// # drop(pool);
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Pool(NonNull<bindings::blk_copy_pool>);
 
-// SAFETY: A pool is made to be used by several copies at once.
+// SAFETY: Any number of copies may use a pool at the same time, and any task may destroy it.
 unsafe impl Send for Pool {}
 // SAFETY: As above.
 unsafe impl Sync for Pool {}
 
 impl Pool {
-    /// Makes a reserve.
+    /// Makes a pool.
     ///
     /// Context: task; may sleep.
     pub fn new() -> Result<Self> {
         // SAFETY: The function has no requirements but its context.
         let pool = from_err_ptr(unsafe { bindings::blk_copy_pool_create() })?;
-        // INVARIANT: Just created.
+        // INVARIANT: The pool was created just now.
         NonNull::new(pool).map(Self).ok_or(ENOMEM)
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant it is a pool, and every copy that uses it has a reference.
+        // SAFETY: By the type invariant, the pool belongs to `self`, and every copy that uses it
+        // has a reference to `self`.
         unsafe { bindings::blk_copy_pool_destroy(self.0.as_ptr()) };
     }
 }
 
-/// Copies the ranges of one list, one after the other, to those of the other, and waits for the
-/// end. Without a `pool`, the reserve that all share is used.
+/// Copies the ranges of one list, one after the other, to those of the other list, and waits for
+/// the end. Without a `pool`, the copy uses the pool that all share.
 ///
 /// Context: task; may sleep. Does not fail for lack of memory.
 ///
 /// # Errors
 ///
-/// - `EINVAL`: the lists are not as long as each other, overlap, or have ranges that are empty, not
-///   on boundaries of both logical blocks, or past the end of their device.
+/// - `EINVAL`: the lists have different lengths in all, or they overlap, or a range is empty, not
+///   on boundaries of both logical blocks, or past the end of its device.
 /// - `EPERM`: the destination is read-only.
-/// - `EOPNOTSUPP`: it cannot be copied in this way.
+/// - `EOPNOTSUPP`: this cannot be copied in this way.
 /// - `EINTR`: the task is being killed.
-/// - Others: the error of the device, after which no other way should be tried.
+/// - Others: the error of the device. The caller should not try another way after it.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::block::{
+///     bdev::BlockDevice,
+///     copy::{self, CopyRange, Way},
+///     units::{Sector, Sectors}, //
+/// };
+///
+/// /// Copies the first MiB of a device behind itself.
+/// fn duplicate(bdev: &BlockDevice) -> Result {
+///     let len = Sectors::new(2048);
+///     let from = [CopyRange::new(Sector::new(0), len)];
+///     let to = [CopyRange::new(Sector::new(2048), len)];
+///     copy::copy(Way::Any, (bdev, &from), (bdev, &to), None).result
+/// }
+/// ```
 pub fn copy(
     way: Way,
     (src_bdev, src): (&BlockDevice, &[CopyRange]),
@@ -198,8 +296,8 @@ pub fn copy(
             return Outcome { copied, result };
         }
     };
-    // SAFETY: The devices are open, and ranges and pool valid, as long as the references, which
-    // outlive the call, because it waits for the end.
+    // SAFETY: The references keep the devices open, and ranges and pool valid. They outlive the
+    // call, which waits for the end.
     unsafe { call(way, &mut params, pool) };
     Outcome::new(&params)
 }
@@ -215,14 +313,34 @@ struct Started<S, D, F> {
     done: F,
 }
 
-/// Begins a copy as [`copy`] makes it, and calls `done` when it has ended: once, in task context,
-/// before this returns or later. If it returns an error, nothing was begun, and `done` is not
-/// called.
+/// Begins a copy as [`copy`](fn@copy) makes it, and calls `done` when it has ended: once, in task
+/// context, before this returns or later. If this returns an error, nothing was begun, and `done`
+/// is not called.
 ///
-/// The module that `done` is in is not unloaded before that has returned, and what it has was
-/// dropped.
+/// `module` is the one that `done` is in. It is not unloaded before `done` has returned and what it
+/// has was dropped.
 ///
 /// Context: task; may sleep.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::block::{
+///     bdev::OpenDevice,
+///     copy::{self, CopyRange, Way}, //
+/// };
+///
+/// /// Copies in the background, and reports the end.
+/// fn report_later(
+///     module: &'static ThisModule,
+///     (src, from): (OpenDevice, KVec<CopyRange>),
+///     (dst, to): (OpenDevice, KVec<CopyRange>),
+/// ) -> Result {
+///     copy::start(module, Way::Any, (src, from), (dst, to), None, |outcome| {
+///         pr_info!("copied {} sectors\n", outcome.copied.get());
+///     })
+/// }
+/// ```
 pub fn start<S, D, F>(
     module: &'static ThisModule,
     way: Way,
@@ -248,7 +366,7 @@ where
         done,
     };
     let started = KBox::into_raw(KBox::new(started, GFP_KERNEL)?);
-    // SAFETY: The devices, the ranges and the pool are in the box, which `ended` drops when the
+    // SAFETY: The devices, the ranges and the pool are in the box, and `ended` drops it when the
     // copy has ended. Nothing in it is touched here once that may have happened.
     let status = unsafe {
         (*started).params.private = started.cast();
@@ -259,7 +377,7 @@ where
     if status == EIOCBQUEUED.to_errno() {
         return Ok(());
     }
-    // SAFETY: Nothing was begun, or there was nothing to do, so the box is ours.
+    // SAFETY: Nothing was begun, or there was nothing to do, so `ended` will not take the box.
     let started = KBox::into_inner(unsafe { KBox::from_raw(started) });
     to_result(status)?;
     (started.done)(Outcome::new(&started.params));
@@ -270,9 +388,9 @@ where
 ///
 /// # Safety
 ///
-/// For `end_io` of [`start`] alone.
+/// Only for `end_io` of the copies of [`start`].
 unsafe extern "C" fn ended<S, D, F: FnOnce(Outcome)>(params: *mut bindings::blk_copy_params) {
-    // SAFETY: `start` has put the box there, and the copy does not use it any more.
+    // SAFETY: `start` has put the box there, and nobody uses it any more.
     let started = unsafe { KBox::from_raw((*params).private.cast::<Started<S, D, F>>()) };
     let outcome = Outcome::new(&started.params);
     (KBox::into_inner(started).done)(outcome);
@@ -298,7 +416,7 @@ fn params(
 /// As for `blkdev_copy()`.
 unsafe fn call(way: Way, params: *mut bindings::blk_copy_params, pool: Option<&Pool>) -> c_int {
     let pool = pool.map_or(core::ptr::null_mut(), |pool| pool.0.as_ptr());
-    // SAFETY: Required of the caller.
+    // SAFETY: The caller guarantees it.
     unsafe {
         match way {
             Way::Offload => bindings::blkdev_copy_offload(params),

@@ -9,28 +9,41 @@ use crate::{
     types::Opaque, //
 };
 
-/// Calls a function while requests are held back; they are sent when it returns, or when the task
-/// sleeps. So several that follow each other reach the driver together, and in the context of this
-/// task. Inside of another such function it has no effect.
+/// Calls a function, and holds requests back while it runs. They are sent when it returns, or when
+/// the task sleeps. So several requests that follow each other reach the driver together, and in
+/// the context of this task. Inside of another such function this has no effect.
 ///
 /// Context: task; may sleep.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::block::bio::plugged;
+///
+/// let sent = plugged(|| {
+///     // Submit bios here.
+///     2
+/// });
+/// assert_eq!(sent, 2);
+/// ```
 pub fn plugged<R>(f: impl FnOnce() -> R) -> R {
     let plug: Opaque<bindings::blk_plug> = Opaque::uninit();
-    // SAFETY: `plug` is room for a plug, which is finished below, before its frame goes away, and
-    // does not move before that.
+    // SAFETY: `plug` is room for a plug. It does not move before it is finished below, in the same
+    // stack frame.
     unsafe { bindings::blk_start_plug(plug.get()) };
     let result = f();
-    // SAFETY: The plug was started by this task above and has not moved since.
+    // SAFETY: This task started the plug above, and it has not moved since.
     unsafe { bindings::blk_finish_plug(plug.get()) };
     result
 }
 
-/// Says how many bios for one queue follow each other now, in a function that [`plugged`] calls:
-/// the block layer makes their requests at once, if it can.
+/// Says how many bios for one queue follow each other now, in a function that [`plugged`] calls.
+/// The block layer then makes their requests at once, if it can.
 ///
 /// Context: task; does not sleep.
 pub fn expect(bios: usize) {
-    // SAFETY: The current task is valid. Only itself writes its plug, which is on its stack.
+    // SAFETY: The current task is valid. Only the task itself writes its plug, which is on its
+    // stack.
     unsafe {
         let plug = (*bindings::get_current()).plug;
         if !plug.is_null() {

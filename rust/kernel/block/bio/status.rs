@@ -15,6 +15,17 @@ use crate::{
 use core::num::NonZeroU8;
 
 /// Why a bio failed: a `blk_status_t` other than `BLK_STS_OK`.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::block::bio::Status;
+///
+/// assert_eq!(Status::NOTSUPP.to_error(), EOPNOTSUPP);
+/// assert_eq!(Status::from_raw(Status::into_raw(Some(Status::AGAIN))), Some(Status::AGAIN));
+/// // Success is no status.
+/// assert_eq!(Status::from_raw(0), None);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Status(NonZeroU8);
 
@@ -23,7 +34,7 @@ macro_rules! statuses {
         $(#[$doc])*
         pub const $name: Self = match NonZeroU8::new(bindings::$raw) {
             Some(raw) => Self(raw),
-            // PANIC: A constant: the compiler stops here, the kernel never does.
+            // PANIC: This is a constant. The compiler stops here, the kernel never does.
             None => panic!("a status must not be BLK_STS_OK"),
         };
     )*};
@@ -43,22 +54,22 @@ impl Status {
         RESOURCE = BLK_STS_RESOURCE;
     }
 
-    /// Converts a `blk_status_t`: [`None`] is success.
+    /// Converts a `blk_status_t`. Success becomes [`None`].
     pub fn from_raw(raw: bindings::blk_status_t) -> Option<Self> {
         NonZeroU8::new(raw).map(Self)
     }
 
-    /// The `blk_status_t` of a result: `BLK_STS_OK` for [`None`].
+    /// Converts to a `blk_status_t`. [`None`] becomes `BLK_STS_OK`.
     pub fn into_raw(status: Option<Self>) -> bindings::blk_status_t {
         status.map_or(0, |Status(raw)| raw.get())
     }
 
-    /// The error number that user space sees for this status (`blk_status_to_errno()`).
+    /// Returns the error that user space sees for this status (`blk_status_to_errno()`).
     pub fn to_error(self) -> Error {
-        // SAFETY: The function takes any status, it only looks it up in a table.
+        // SAFETY: The function takes any status. It only looks it up in a table.
         match to_result(unsafe { bindings::blk_status_to_errno(self.0.get()) }) {
             Err(error) => error,
-            // The table has an errno for every status but BLK_STS_OK.
+            // Unreachable: the table has an errno for every status but BLK_STS_OK.
             Ok(()) => EIO,
         }
     }

@@ -4,11 +4,10 @@
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h) (`struct blk_copy_domain`)
 
-use super::{
-    bdev::BlockDevice,
-    bio::OwnedBio, //
+use crate::{
+    bindings,
+    block::bdev::BlockDevice, //
 };
-use crate::bindings;
 use core::ptr::NonNull;
 
 /// What can copy between queues. A device can copy between all queues that have the same domain,
@@ -57,15 +56,5 @@ impl BlockDevice {
         // SAFETY: By the type invariant, the queue is valid. Its driver has set the field before it
         // added the disk, and never changes it.
         NonNull::new(unsafe { (*self.queue()).copy_domain }.cast_mut())
-    }
-}
-
-impl OwnedBio {
-    /// Submits a bio again that was checked, accounted and throttled before.
-    ///
-    /// Context: task; may sleep, but while a stacking driver passes on a bio.
-    pub fn resubmit(self) {
-        // SAFETY: By the type invariant the bio is ours to pass on.
-        unsafe { bindings::blk_copy_resubmit(self.into_raw()) };
     }
 }
