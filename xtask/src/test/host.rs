@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The host workspace: formatted, free of clippy's complaints, and tested.
+//! The host workspace: formatted, free of clippy's complaints, and tested; and how the engine is built.
 
 use std::process::Command;
 
@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::report::Report;
 use super::report::Sum;
+use super::structure;
 use crate::build::Context;
 use crate::host::command::logged;
 use crate::host::command::tail;
@@ -31,6 +32,7 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
         "warnings",
     ];
     check(context, report, "clippy", &clippy);
+    structure::run(&context.repo, report);
     tests(context, report);
     Ok(())
 }

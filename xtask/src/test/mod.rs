@@ -8,6 +8,7 @@ mod kernel;
 mod ktap;
 mod off;
 mod report;
+mod structure;
 
 use std::process::ExitCode;
 use std::time::Instant;
