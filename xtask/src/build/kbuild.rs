@@ -45,6 +45,9 @@ pub fn command(work: &Work<'_>) -> Result<Command> {
         );
         command.arg("CLIPPY=1");
     }
+    if work.variant.tells_frames() {
+        command.arg("RUSTFLAGS_blk_copy.o=-Zemit-stack-sizes");
+    }
     command.envs(work.toolchain.environment(&work.context.cache));
     command
         .env("KBUILD_BUILD_USER", "copy-offload")

@@ -32,6 +32,9 @@ use crate::source;
 use crate::source::Tree;
 use crate::ui;
 
+/// The engine's object, in a build folder.
+pub const ENGINE: &str = "block/copy/blk_copy.o";
+
 /// What a kernel is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Guest {
@@ -113,6 +116,12 @@ impl Variant {
             Guest::Um => "linux",
             Guest::Qemu => "arch/x86/boot/bzImage",
         }
+    }
+
+    /// Whether the compiler writes the sizes of the engine's stack frames into its object. The linker of
+    /// other kernels complains of sections that it does not know; in debug kernels they say nothing.
+    fn tells_frames(self) -> bool {
+        self.guest == Guest::Um && self.flavour == Flavour::Normal
     }
 
     fn target(self) -> &'static str {

@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use anyhow::Result;
 
 use super::endian;
+use super::frames;
 use super::report::Report;
 use crate::build::Context;
 use crate::build::Flavour;
@@ -36,6 +37,7 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
         report.skip("style and series", "the series is empty");
         return Ok(());
     }
+    frames::check(&work, report);
     report.judge("no warnings of clippy", &warnings(&lint(&work)?)?);
     match test_module(&work) {
         Ok(()) => report.pass("the test module builds outside of the tree"),

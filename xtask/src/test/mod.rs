@@ -2,6 +2,7 @@
 //! `./x test`: every suite adds to one sum, and the last line says it.
 
 mod endian;
+mod frames;
 mod guest;
 mod host;
 mod kernel;
