@@ -139,7 +139,7 @@ enum Command {
         arguments: Vec<String>,
     },
 
-    /// Run tests: all suites but nvme, or those that are named.
+    /// Run tests: those suites that are named, or all that do not ask to be.
     ///
     /// The last line is `N passed, N failed, N skipped`.
     #[command(after_help = "Examples:\n  ./x test\n  ./x test kunit um\n  ./x test --debug um")]

@@ -22,6 +22,7 @@ fn estimate(variant: Variant) -> u64 {
     match variant.guest {
         super::Guest::Um => 1350,
         super::Guest::Qemu => 2080,
+        super::Guest::Arm => 1362,
     }
 }
 

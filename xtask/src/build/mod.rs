@@ -42,6 +42,9 @@ pub enum Guest {
     Um,
     /// QEMU x86-64: several CPUs and a PCI NVMe controller.
     Qemu,
+    /// 32-bit Arm: compiled and linked only.
+    #[value(skip)]
+    Arm,
 }
 
 /// With which options.
@@ -68,6 +71,7 @@ impl fmt::Display for Variant {
         let guest = match self.guest {
             Guest::Um => "um",
             Guest::Qemu => "qemu",
+            Guest::Arm => "arm",
         };
         let flavour = match self.flavour {
             Flavour::Normal => "",
@@ -81,7 +85,7 @@ impl fmt::Display for Variant {
 
 impl Variant {
     /// Those that some command builds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::UM,
         Self::of(Guest::Um, Flavour::Off),
         Self::of(Guest::Um, Flavour::Debug),
@@ -89,6 +93,7 @@ impl Variant {
         Self::of(Guest::Qemu, Flavour::Normal),
         Self::of(Guest::Qemu, Flavour::Off),
         Self::of(Guest::Qemu, Flavour::Debug),
+        Self::ARM,
     ];
 
     const fn of(guest: Guest, flavour: Flavour) -> Self {
@@ -96,6 +101,8 @@ impl Variant {
     }
 
     pub const UM: Self = Self::of(Guest::Um, Flavour::Normal);
+
+    pub const ARM: Self = Self::of(Guest::Arm, Flavour::Normal);
 
     /// The build folder.
     pub fn dir(self, cache: &Cache) -> PathBuf {
@@ -107,6 +114,7 @@ impl Variant {
         match self.guest {
             Guest::Um => "um",
             Guest::Qemu => "x86_64",
+            Guest::Arm => "arm",
         }
     }
 
@@ -115,6 +123,7 @@ impl Variant {
         match self.guest {
             Guest::Um => "linux",
             Guest::Qemu => "arch/x86/boot/bzImage",
+            Guest::Arm => "vmlinux",
         }
     }
 
@@ -128,16 +137,17 @@ impl Variant {
         match self.guest {
             Guest::Um => "linux",
             Guest::Qemu => "bzImage",
+            Guest::Arm => "vmlinux",
         }
     }
 
     /// The fragments that make its configuration, later ones overriding.
     fn fragments(self) -> Vec<&'static str> {
-        let guest = match self.guest {
-            Guest::Um => "um",
-            Guest::Qemu => "qemu",
+        let mut names = match self.guest {
+            Guest::Um => vec!["common", "um"],
+            Guest::Qemu => vec!["common", "qemu"],
+            Guest::Arm => vec!["arm"],
         };
-        let mut names = vec!["common", guest];
         match self.flavour {
             Flavour::Normal | Flavour::Clippy => {}
             Flavour::Off => names.push("off"),

@@ -112,6 +112,7 @@ pub fn boot(
     let ended = match kernel.variant.guest {
         Guest::Um => um::start(kernel, options, &exchange, &log, interactive)?,
         Guest::Qemu => qemu::start(context, kernel, options, &exchange, &log, interactive)?,
+        Guest::Arm => bail!("the {} kernel is only built", kernel.variant),
     }
     .wait(options.timeout, sink)?;
     let outcome = match (ended, exchange.status()?) {

@@ -39,7 +39,7 @@ impl Options {
             guest,
             flavour: Flavour::Normal,
             cpus: match guest {
-                Guest::Um => 1,
+                Guest::Um | Guest::Arm => 1,
                 Guest::Qemu => 2,
             },
             memory: 1 << 30,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `./x test`: every suite adds to one sum, and the last line says it.
 
+mod arch;
 mod endian;
 mod frames;
 mod guest;
@@ -43,10 +44,12 @@ pub enum Suite {
     Nvme,
     /// The kernel with the option off.
     Off,
+    /// The kernel for 32-bit Arm builds and links: only if it is named.
+    Arch,
 }
 
-/// What is run if nothing is named, in the order that finds mistakes soonest. Emulated NVMe devices
-/// take too long for that.
+/// What is run if nothing is named, in the order that finds mistakes soonest. The others take too long
+/// for that.
 const ALL: [Suite; 6] = [
     Suite::Host,
     Suite::Kernel,
@@ -87,6 +90,7 @@ pub fn run(context: &Context, suites: &[Suite], flavour: Flavour) -> Result<Exit
             Suite::Qemu => guest::qemu(context, &mut report, flavour),
             Suite::Nvme => guest::nvme(context, &mut report, flavour),
             Suite::Off => off::run(context, &mut report),
+            Suite::Arch => arch::run(context, &mut report),
         };
         // A suite that cannot run is a failure; the others still tell something.
         if let Err(error) = result {
