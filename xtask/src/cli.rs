@@ -160,11 +160,14 @@ enum Command {
 
     /// Write the work as patches that `git am` takes onto a pristine kernel.
     ///
-    /// They are signed off by the user.name and user.email of git. Patches that an earlier run left
-    /// in the folder are replaced.
-    #[command(after_help = "Example:\n  ./x series /tmp/series && git am /tmp/series/*.patch")]
+    /// Each mailed series has a folder of its own, with a cover letter if series.toml has one. The
+    /// patches are signed off by the user.name and user.email of git. Those that an earlier run left
+    /// in the folders are replaced.
+    #[command(
+        after_help = "Example:\n  ./x series /tmp/series\n  git am --empty=drop /tmp/series/um/*.patch /tmp/series/block/*.patch"
+    )]
     Series {
-        /// Where the patches go.
+        /// Where the folders go.
         dir: PathBuf,
     },
 

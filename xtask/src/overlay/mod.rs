@@ -7,6 +7,7 @@ mod tree;
 
 pub use content::apply_entry;
 pub use content::Contents;
+pub use series::Cover;
 pub use series::Entry;
 pub use series::Series;
 pub use tree::lay;

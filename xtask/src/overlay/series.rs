@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `series.toml`: the patches that the work is made of, in the order in which they apply.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Component;
 use std::path::Path;
@@ -14,10 +15,16 @@ use serde::Deserialize;
 /// The file's name in the repository.
 pub const FILE: &str = "series.toml";
 
+/// The mailed series that a patch belongs to if it names none.
+const BLOCK: &str = "block";
+
 /// One patch of the series.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
+    /// The mailed series that it is a part of. The patches of one stand together.
+    #[serde(default = "block")]
+    pub series: String,
     /// The first line of its message.
     pub subject: String,
     /// The rest of its message.
@@ -31,10 +38,27 @@ pub struct Entry {
     pub files: Vec<PathBuf>,
 }
 
-/// The whole series.
+fn block() -> String {
+    String::from(BLOCK)
+}
+
+/// What a mailed series begins with.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cover {
+    /// The subject of the cover letter.
+    pub title: String,
+    /// Its text.
+    pub cover: String,
+}
+
+/// All patches, of one mailed series after the other.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Series {
+    /// Cover letters, for those mailed series that have one.
+    #[serde(default, rename = "series")]
+    pub covers: BTreeMap<String, Cover>,
     #[serde(default, rename = "patch")]
     pub patches: Vec<Entry>,
 }
@@ -52,8 +76,35 @@ impl Series {
         }
     }
 
+    /// The mailed series, in their order: the name of each, and its patches.
+    pub fn mailed(&self) -> impl Iterator<Item = (&str, &[Entry])> {
+        let groups = self.patches.chunk_by(|a, b| a.series == b.series);
+        groups.filter_map(|group| Some((group.first()?.series.as_str(), group)))
+    }
+
     fn parse(text: &str) -> Result<Self> {
         let series: Self = toml::from_str(text)?;
+        let mut names: Vec<&str> = series.mailed().map(|(name, _)| name).collect();
+        for name in &names {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+            if name.is_empty() || !name.chars().all(plain) {
+                bail!("{name:?} is not the name of a series: letters, digits and '-'");
+            }
+        }
+        for (name, Cover { title, .. }) in &series.covers {
+            if !names.contains(&name.as_str()) {
+                bail!("the series {name:?} has a cover letter and no patch");
+            }
+            if title.trim().is_empty() || title.contains('\n') {
+                bail!("the title {title:?} is not one line of text");
+            }
+        }
+        let groups = names.len();
+        names.sort_unstable();
+        names.dedup();
+        if names.len() < groups {
+            bail!("the patches of a series do not stand together");
+        }
         for entry in &series.patches {
             if entry.subject.trim().is_empty() || entry.subject.contains('\n') {
                 bail!("the subject {:?} is not one line of text", entry.subject);
@@ -99,6 +150,35 @@ mod tests {
         assert_eq!(series.patches.len(), 2);
         assert_eq!(series.patches[0].message, "why");
         assert_eq!(series.patches[1].files.len(), 2);
+    }
+
+    #[test]
+    fn patches_are_mailed_in_series() {
+        let text = r#"
+            [series.block]
+            title = "block: copy"
+            cover = """what"""
+            [[patch]]
+            series = "um"
+            subject = "um: one"
+            [[patch]]
+            subject = "block: one"
+            [[patch]]
+            subject = "block: two"
+        "#;
+        let series = Series::parse(text).unwrap();
+        let mailed: Vec<(&str, usize)> = series
+            .mailed()
+            .map(|(name, patches)| (name, patches.len()))
+            .collect();
+        assert_eq!(mailed, [("um", 1), ("block", 2)]);
+        assert_eq!(series.covers["block"].cover, "what");
+
+        let apart = format!("{text}[[patch]]\nseries = 'um'\nsubject = 'um: two'");
+        assert!(Series::parse(&apart).is_err());
+        for (right, wrong) in [("series.block", "series.md"), ("\"um\"", "\"u/m\"")] {
+            assert!(Series::parse(&text.replace(right, wrong)).is_err());
+        }
     }
 
     #[test]

@@ -242,6 +242,7 @@ mod tests {
     fn series(hooks: &[&str], files: &[&str]) -> Series {
         let paths = |list: &[&str]| list.iter().map(PathBuf::from).collect();
         let entry = Entry {
+            series: String::from("block"),
             subject: String::from("block: test"),
             message: String::new(),
             hooks: paths(hooks),
@@ -249,6 +250,7 @@ mod tests {
         };
         Series {
             patches: vec![entry],
+            ..Series::default()
         }
     }
 

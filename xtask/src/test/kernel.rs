@@ -25,6 +25,9 @@ use crate::mail;
 /// them, and the examples in Kconfig and documentation need not be C.
 const IGNORED: &str = "FILE_PATH_CHANGES";
 
+/// The most lines that a patch may add, for somebody has to read them at once.
+const MAX_ADDED: usize = 800;
+
 /// Runs the suite.
 pub fn run(context: &Context, report: &mut Report) -> Result<()> {
     let lock = context.cache.lock()?;
@@ -50,16 +53,48 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
     }
     format(&work, report);
     let dir = tempfile::tempdir().context("cannot create a temporary folder")?;
-    let patches = mail::write(context, &work.tree, dir.path())?;
-    match mail::verify(context, &work.tree, &patches) {
+    let mailed = mail::write(context, &work.tree, dir.path())?;
+    match mail::verify(context, &work.tree, &mailed) {
         Ok(()) => report.pass("git am takes the series and yields the same tree"),
         Err(error) => report.fail("git am takes the series", &format!("{error:#}")),
     }
+    let patches: Vec<&PathBuf> = mailed.iter().flat_map(|series| &series.patches).collect();
+    let mut large = Vec::new();
+    for patch in &patches {
+        let text = fs::read_to_string(patch)
+            .with_context(|| format!("cannot read {}", patch.display()))?;
+        let added = added_lines(&text);
+        if added > MAX_ADDED {
+            large.push(format!("{}: {added} lines", name_of(patch)));
+        }
+    }
+    report.judge(
+        &format!("no patch adds more than {MAX_ADDED} lines"),
+        &large,
+    );
     for patch in &patches {
         checkpatch(&work.tree.dir, patch, report)?;
     }
     drop(lock);
     Ok(())
+}
+
+/// How many lines a mailed patch adds.
+fn added_lines(patch: &str) -> usize {
+    // What is before the first file is the message.
+    let files = patch.split("\ndiff --git ").skip(1);
+    // The first lines of a file name it: `+++ b/block/bio.c`.
+    let hunks = files.filter_map(|file| file.split_once("\n@@ "));
+    hunks
+        .map(|(_, hunks)| hunks.lines().filter(|line| line.starts_with('+')).count())
+        .sum()
+}
+
+/// The series and the name of a patch.
+fn name_of(patch: &Path) -> String {
+    let folder = patch.parent().and_then(Path::file_name).unwrap_or_default();
+    let file = patch.file_name().unwrap_or_default();
+    Path::new(folder).join(file).display().to_string()
 }
 
 /// Builds the test module, which is also an example, as one that is not part of the kernel.
@@ -194,12 +229,7 @@ fn format(work: &Work<'_>, report: &mut Report) {
 }
 
 fn checkpatch(tree: &Path, patch: &Path, report: &mut Report) -> Result<()> {
-    let file = patch
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let name = format!("checkpatch {file}");
+    let name = format!("checkpatch {}", name_of(patch));
     let Some(perl) = find("perl") else {
         report.skip(&name, "perl is not installed");
         return Ok(());
@@ -238,6 +268,19 @@ fn checkpatch(tree: &Path, patch: &Path, report: &mut Report) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_of_code_are_counted() {
+        let patch =
+            "Subject: a\n\n+ in the message\n---\n a | 2 +\n\ndiff --git a/a b/a\nnew file\n\
+                     --- /dev/null\n+++ b/a\n@@ -0,0 +1,2 @@\n+one\n+++ two\n\n\
+                     diff --git a/b b/b\n--- a/b\n+++ b/b\n@@ -1 +1 @@ f()\n-x\n+y\n-- \n2.47\n";
+        assert_eq!(added_lines(patch), 3);
+        assert_eq!(
+            name_of(Path::new("/tmp/block/0001-a.patch")),
+            "block/0001-a.patch"
+        );
+    }
 
     #[test]
     fn only_our_warnings_count() {
