@@ -7,10 +7,14 @@ use std::path::PathBuf;
 use anyhow::Context;
 use anyhow::Result;
 
+use crate::build;
 use crate::build::Variant;
 use crate::cache::Cache;
 use crate::source;
 use crate::ui;
+
+/// The tree that takes one patch after the other, and what was built of it.
+const SERIES: &str = "series";
 
 /// What `path` knows.
 pub fn names() -> Vec<String> {
@@ -25,6 +29,7 @@ pub fn cleanable() -> Vec<String> {
 fn with_builds(others: &[&str]) -> Vec<String> {
     let others = others.iter().map(ToString::to_string);
     others
+        .chain([String::from(SERIES)])
         .chain(Variant::ALL.iter().map(ToString::to_string))
         .collect()
 }
@@ -39,6 +44,7 @@ pub fn path(cache: &Cache, name: &str) -> Result<PathBuf> {
             tree.context("there is no kernel source yet: `./x linux` fetches it")?
                 .dir
         }
+        SERIES => build::series_folder(cache),
         build => Variant::ALL
             .into_iter()
             .find(|variant| variant.to_string() == build)

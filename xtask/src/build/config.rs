@@ -18,6 +18,9 @@ use super::Work;
 use crate::cache::write_atomically;
 use crate::ui;
 
+/// The file that has the option.
+const OPTION: &str = "block/copy/Kconfig";
+
 /// Merges the fragments of a variant into one, one line an option.
 pub fn fragment(repo: &Path, variant: Variant) -> Result<String> {
     let mut options = BTreeMap::new();
@@ -86,15 +89,16 @@ fn check(work: &Work<'_>, wanted: &str) -> Result<()> {
             kbuild::rust_available(work)
         );
     }
-    let ours = work.laid.files.is_empty() || work.variant.flavour == Flavour::Off;
-    if !ours && refused.contains(&"CONFIG_BLK_COPY_OFFLOAD=y") {
+    // A kernel without our patches, or with some of them, need not have it.
+    let ours = work.laid.has(OPTION) && work.variant.flavour != Flavour::Off;
+    if ours && refused.contains(&"CONFIG_BLK_COPY_OFFLOAD=y") {
         bail!("CONFIG_BLK_COPY_OFFLOAD is off: look at its dependencies in block/Kconfig");
     }
     let others: Vec<&str> = refused
         .into_iter()
         .filter(|line| !line.starts_with("CONFIG_BLK_COPY_"))
         .collect();
-    if !others.is_empty() {
+    if !others.is_empty() && work.variant.flavour != Flavour::Series {
         ui::note(&format!(
             "{} does not have: {}",
             work.variant,

@@ -5,6 +5,7 @@ mod config;
 mod kbuild;
 mod modules;
 mod seed;
+mod steps;
 
 use std::fmt;
 use std::fs;
@@ -31,6 +32,8 @@ use crate::overlay::Series;
 use crate::source;
 use crate::source::Tree;
 use crate::ui;
+pub use steps::folder as series_folder;
+pub use steps::Steps;
 
 /// The engine's object, in a build folder.
 pub const ENGINE: &str = "block/copy/blk_copy.o";
@@ -57,6 +60,8 @@ pub enum Flavour {
     Debug,
     /// The options of the normal one; clippy looks at its Rust code, and nothing is linked.
     Clippy,
+    /// The options of the normal one, as far as they exist after some patches of the series.
+    Series,
 }
 
 /// One of the kernels that can be built.
@@ -78,6 +83,7 @@ impl fmt::Display for Variant {
             Flavour::Off => "-off",
             Flavour::Debug => "-debug",
             Flavour::Clippy => "-clippy",
+            Flavour::Series => "-series",
         };
         write!(f, "{guest}{flavour}")
     }
@@ -85,11 +91,12 @@ impl fmt::Display for Variant {
 
 impl Variant {
     /// Those that some command builds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::UM,
         Self::of(Guest::Um, Flavour::Off),
         Self::of(Guest::Um, Flavour::Debug),
         Self::of(Guest::Um, Flavour::Clippy),
+        Self::SERIES,
         Self::of(Guest::Qemu, Flavour::Normal),
         Self::of(Guest::Qemu, Flavour::Off),
         Self::of(Guest::Qemu, Flavour::Debug),
@@ -101,6 +108,8 @@ impl Variant {
     }
 
     pub const UM: Self = Self::of(Guest::Um, Flavour::Normal);
+
+    pub const SERIES: Self = Self::of(Guest::Um, Flavour::Series);
 
     pub const ARM: Self = Self::of(Guest::Arm, Flavour::Normal);
 
@@ -149,7 +158,7 @@ impl Variant {
             Guest::Arm => vec!["arm"],
         };
         match self.flavour {
-            Flavour::Normal | Flavour::Clippy => {}
+            Flavour::Normal | Flavour::Clippy | Flavour::Series => {}
             Flavour::Off => names.push("off"),
             Flavour::Debug => names.push("debug"),
         }
@@ -204,14 +213,19 @@ impl<'a> Work<'a> {
     /// Prepares the tree and finds the compilers. The caller holds the cache's lock.
     pub fn new(context: &'a Context, variant: Variant) -> Result<Self> {
         let (tree, laid) = prepare_tree(context)?;
+        Ok(Self::of(context, variant, tree, laid))
+    }
+
+    /// The same in a tree that the caller has prepared.
+    pub fn of(context: &'a Context, variant: Variant, tree: Tree, laid: Laid) -> Self {
         let toolchain = Toolchain::find(&context.cache);
-        Ok(Self {
+        Self {
             context,
             variant,
             tree,
             laid,
             toolchain,
-        })
+        }
     }
 
     pub fn dir(&self) -> PathBuf {

@@ -132,14 +132,13 @@ fn filled(letter: &str, cover: &Cover) -> Result<String> {
 
 /// Checks that `git am` takes the patches onto the pristine files and yields the laid tree.
 pub fn verify(context: &Context, tree: &Tree, mailed: &[Mailed]) -> Result<()> {
-    let series = Series::load(&context.repo)?;
-    let repo = Repository::new(tree, &series, context)?;
+    let replay = Replay::new(context, tree)?;
     for patch in mailed.iter().flat_map(|series| &series.patches) {
-        repo.am(patch)?;
+        replay.repo.am(patch)?;
     }
-    for path in &repo.paths {
+    for path in &replay.repo.paths {
         let laid = fs::read(tree.dir.join(path)).ok();
-        if repo.read(path) != laid {
+        if replay.repo.read(path) != laid {
             bail!(
                 "{} differs after git am from what ./x linux laid",
                 path.display()
@@ -147,6 +146,36 @@ pub fn verify(context: &Context, tree: &Tree, mailed: &[Mailed]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The patches, taken one after the other.
+pub struct Replay {
+    repo: Repository,
+    /// The files that the pristine kernel has.
+    pristine: Vec<PathBuf>,
+}
+
+impl Replay {
+    pub fn new(context: &Context, tree: &Tree) -> Result<Self> {
+        let series = Series::load(&context.repo)?;
+        let repo = Repository::new(tree, &series, context)?;
+        let is_there = |path: &&PathBuf| repo.read(path).is_some();
+        let pristine = repo.paths.iter().filter(is_there).cloned().collect();
+        Ok(Self { repo, pristine })
+    }
+
+    /// Takes the next patch, and returns what the files are from then on.
+    pub fn take(&self, patch: &Path) -> Result<Contents> {
+        self.repo.am(patch)?;
+        let mut contents = Contents::new();
+        for path in &self.repo.paths {
+            let data = self.repo.read(path);
+            if data.is_some() || self.pristine.contains(path) {
+                contents.insert(path.clone(), data);
+            }
+        }
+        Ok(contents)
+    }
 }
 
 /// Prints what was written.

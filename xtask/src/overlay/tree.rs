@@ -47,8 +47,15 @@ pub struct Laid {
     pub kconfig_identity: String,
 }
 
+impl Laid {
+    /// Whether the series has a file in the tree by now.
+    pub fn has(&self, path: &str) -> bool {
+        self.files.iter().any(|file| file == Path::new(path))
+    }
+}
+
 /// The folder of pristine copies that belongs to a tree.
-fn store(tree: &Path) -> PathBuf {
+pub fn store(tree: &Path) -> PathBuf {
     tree.with_extension(match tree.extension() {
         Some(extension) => format!("{}.pristine", extension.to_string_lossy()),
         None => String::from("pristine"),
@@ -113,7 +120,13 @@ pub fn lay(repo: &Path, series: &Series, tree: &Path) -> Result<Laid> {
             read_pristine(tree, &old, path)
         })?;
     }
-    let new = describe(tree, &old, &contents)?;
+    place(tree, &contents)
+}
+
+/// Makes the tree the pristine kernel, but for some files.
+pub fn place(tree: &Path, contents: &Contents) -> Result<Laid> {
+    let old = read_manifest(tree)?;
+    let new = describe(tree, &old, contents)?;
     save_pristine(tree, &old, &new)?;
 
     // From here on the manifest covers every file that is, or was, different from the original.
@@ -185,6 +198,18 @@ fn update(path: &Path, wanted: Option<&[u8]>) -> Result<bool> {
         }
     }
     Ok(true)
+}
+
+/// A hash of what files are to be.
+pub fn identity(contents: &Contents) -> String {
+    let mut hash = Sha256::new();
+    for (path, data) in contents {
+        let data = data
+            .as_deref()
+            .map_or_else(String::new, |data| hex(&Sha256::digest(data)));
+        hash.update(format!("{} {data}\n", path.display()));
+    }
+    hex(&hash.finalize())
 }
 
 fn hash_of(manifest: &Manifest, wanted: impl Fn(&Path) -> bool) -> String {

@@ -91,7 +91,7 @@ fn added_lines(patch: &str) -> usize {
 }
 
 /// The series and the name of a patch.
-fn name_of(patch: &Path) -> String {
+pub fn name_of(patch: &Path) -> String {
     let folder = patch.parent().and_then(Path::file_name).unwrap_or_default();
     let file = patch.file_name().unwrap_or_default();
     Path::new(folder).join(file).display().to_string()
@@ -147,7 +147,7 @@ fn lint<'a>(work: &Work<'a>) -> Result<Work<'a>> {
 }
 
 /// Warnings about files of ours in the log of the last build.
-fn warnings(work: &Work<'_>) -> Result<Vec<String>> {
+pub fn warnings(work: &Work<'_>) -> Result<Vec<String>> {
     let log = fs::read(work.log()).context("cannot read the build's log")?;
     let log = String::from_utf8_lossy(&log);
     Ok(warnings_in(&log, &work.laid.files, &work.tree.dir))

@@ -10,6 +10,7 @@ mod kernel;
 mod ktap;
 mod off;
 mod report;
+mod series;
 mod structure;
 
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ pub enum Suite {
     Off,
     /// The kernel for 32-bit Arm builds and links: only if it is named.
     Arch,
+    /// Each patch of the series builds on those before it: only if it is named.
+    Series,
 }
 
 /// What is run if nothing is named, in the order that finds mistakes soonest. The others take too long
@@ -91,6 +94,7 @@ pub fn run(context: &Context, suites: &[Suite], flavour: Flavour) -> Result<Exit
             Suite::Nvme => guest::nvme(context, &mut report, flavour),
             Suite::Off => off::run(context, &mut report),
             Suite::Arch => arch::run(context, &mut report),
+            Suite::Series => series::run(context, &mut report),
         };
         // A suite that cannot run is a failure; the others still tell something.
         if let Err(error) = result {

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The series, patch by patch: `git am` takes each of them onto those before it, and the kernel builds then.
+//!
+//! What was built is remembered, so a run goes on where one before it has ended, and an edit costs the patches from
+//! there on.
+
+use anyhow::Context as _;
+use anyhow::Result;
+
+use super::kernel::name_of;
+use super::kernel::warnings;
+use super::report::Report;
+use crate::build;
+use crate::build::Context;
+use crate::build::Steps;
+use crate::mail;
+use crate::mail::Replay;
+use crate::ui;
+
+/// Runs the suite.
+pub fn run(context: &Context, report: &mut Report) -> Result<()> {
+    let _lock = context.cache.lock()?;
+    let (tree, _) = build::prepare_tree(context)?;
+    let dir = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let mailed = mail::write(context, &tree, dir.path())?;
+    let patches: Vec<_> = mailed.iter().flat_map(|series| &series.patches).collect();
+    let replay = Replay::new(context, &tree)?;
+    let mut steps = Steps::new(context, &tree)?;
+    let mut failed: Option<String> = None;
+    for (index, patch) in patches.iter().enumerate() {
+        let name = name_of(patch);
+        if let Some(first) = &failed {
+            report.skip(&name, &format!("stands on {first}"));
+            continue;
+        }
+        let contents = replay.take(patch)?;
+        if steps.is_built(&contents) {
+            report.pass(&format!("{name} (built before)"));
+            continue;
+        }
+        ui::note(&format!("{} of {}: {name}", index + 1, patches.len()));
+        match steps.build(&contents) {
+            Ok(work) => match warnings(&work)?.len() {
+                0 => report.pass(&name),
+                // Of functions, say, that nothing uses until a later patch.
+                count => report.pass(&format!("{name} (with {count} warnings)")),
+            },
+            Err(error) => {
+                report.fail(&name, &format!("{error:#}"));
+                failed = Some(name);
+            }
+        }
+    }
+    Ok(())
+}
