@@ -145,12 +145,11 @@ pub fn make_objects(work: &Work<'_>, objects: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Builds the modules of a folder outside the tree, for the kernel that was built, into `out`.
+/// Builds the modules of a folder outside of the tree, for the kernel that was built, into `out`.
 pub fn make_external(work: &Work<'_>, folder: &Path, out: &Path) -> Result<()> {
     let mut make = command(work)?;
     make.arg(format!("M={}", folder.display()))
-        .arg(format!("MO={}", out.display()))
-        .args(["CONFIG_BLK_COPY_TEST=m", "modules"]);
+        .arg(format!("MO={}", out.display()));
     let log = work.context.cache.logs().join("build-external.log");
     logged(&mut make, &log, "The log's first error tells.", |_| {})
 }

@@ -32,6 +32,7 @@ use crate::overlay::Series;
 use crate::source;
 use crate::source::Tree;
 use crate::ui;
+pub use config::fragment;
 pub use steps::folder as series_folder;
 pub use steps::Steps;
 
@@ -103,7 +104,7 @@ impl Variant {
         Self::ARM,
     ];
 
-    const fn of(guest: Guest, flavour: Flavour) -> Self {
+    pub const fn of(guest: Guest, flavour: Flavour) -> Self {
         Self { guest, flavour }
     }
 
@@ -240,9 +241,9 @@ impl<'a> Work<'a> {
             .join(format!("build-{}.log", self.variant))
     }
 
-    /// Builds the modules of a folder of the repository as a user would who has only the kernel.
-    pub fn build_external(&self, folder: &str, out: &Path) -> Result<()> {
-        kbuild::make_external(self, &self.context.repo.join(folder), out)
+    /// Builds what is in `Kbuild` at the top of the repository as a user would who has the kernel only.
+    pub fn build_external(&self, out: &Path) -> Result<()> {
+        kbuild::make_external(self, &self.context.repo, out)
     }
 
     /// Builds the kernel and its modules.

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::options;
 use super::report::Report;
 use super::report::Sum;
 use super::structure;
@@ -32,6 +33,7 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
         "warnings",
     ];
     check(context, report, "clippy", &clippy);
+    options::run(&context.repo, report);
     structure::run(&context.repo, report);
     tests(context, report);
     Ok(())

@@ -22,8 +22,8 @@ use crate::host::command::find;
 use crate::mail;
 
 /// Complaints of checkpatch that do not fit: new files are announced in MAINTAINERS by whoever merges
-/// them, and the examples in Kconfig and documentation need not be C.
-const IGNORED: &str = "FILE_PATH_CHANGES";
+/// them, and a Kconfig that takes in a `Kconfig.copy` beside it does not name itself.
+const IGNORED: &str = "FILE_PATH_CHANGES,EMBEDDED_FILENAME";
 
 /// The most lines that a patch may add, for somebody has to read them at once.
 const MAX_ADDED: usize = 800;
@@ -42,9 +42,9 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
     }
     frames::check(&work, report);
     report.judge("no warnings of clippy", &warnings(&lint(&work)?)?);
-    match test_module(&work) {
-        Ok(()) => report.pass("the test module builds outside of the tree"),
-        Err(error) => report.fail("the test module outside of the tree", &format!("{error:#}")),
+    match external(&work) {
+        Ok(()) => report.pass("Kbuild builds its modules outside of the tree"),
+        Err(error) => report.fail("Kbuild outside of the tree", &format!("{error:#}")),
     }
     match endian::check(&work) {
         Ok(0) => report.skip("big-endian", "nothing is written for a device"),
@@ -97,12 +97,19 @@ pub fn name_of(patch: &Path) -> String {
     Path::new(folder).join(file).display().to_string()
 }
 
-/// Builds the test module, which is also an example, as one that is not part of the kernel.
-fn test_module(work: &Work<'_>) -> Result<()> {
+/// What `Kbuild` at the top builds.
+const MODULES: [&str; 2] = [
+    "block/copy/test/blk_copy_test.ko",
+    "samples/rust/rust_copy_offload.ko",
+];
+
+/// Builds the test module and the sample as modules that are not part of the kernel.
+fn external(work: &Work<'_>) -> Result<()> {
     let out = tempfile::tempdir().context("cannot create a temporary folder")?;
-    work.build_external("block/copy/test", out.path())?;
-    let module = out.path().join("blk_copy_test.ko");
-    ensure!(module.is_file(), "there is no {}", module.display());
+    work.build_external(out.path())?;
+    for module in MODULES {
+        ensure!(out.path().join(module).is_file(), "there is no {module}");
+    }
     Ok(())
 }
 

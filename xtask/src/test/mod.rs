@@ -9,6 +9,7 @@ mod host;
 mod kernel;
 mod ktap;
 mod off;
+mod options;
 mod report;
 mod series;
 mod structure;
