@@ -6,8 +6,8 @@ mod kbuild;
 mod modules;
 mod seed;
 mod steps;
+mod variant;
 
-use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -16,7 +16,6 @@ use std::process::Command;
 use anyhow::bail;
 use anyhow::Context as _;
 use anyhow::Result;
-use clap::ValueEnum;
 
 use crate::cache::require_space;
 use crate::cache::write_atomically;
@@ -35,137 +34,12 @@ use crate::ui;
 pub use config::fragment;
 pub use steps::folder as series_folder;
 pub use steps::Steps;
+pub use variant::Flavour;
+pub use variant::Guest;
+pub use variant::Variant;
 
 /// The engine's object, in a build folder.
 pub const ENGINE: &str = "block/copy/blk_copy.o";
-
-/// What a kernel is built for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Guest {
-    /// User Mode Linux: a Linux kernel as a program on this machine; starts in a second.
-    Um,
-    /// QEMU x86-64: several CPUs and a PCI NVMe controller.
-    Qemu,
-    /// 32-bit Arm: compiled and linked only.
-    #[value(skip)]
-    Arm,
-}
-
-/// With which options.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flavour {
-    Normal,
-    /// The patched kernel with CONFIG_BLK_COPY_OFFLOAD off.
-    Off,
-    /// With everything that finds mistakes.
-    Debug,
-    /// The options of the normal one; clippy looks at its Rust code, and nothing is linked.
-    Clippy,
-    /// The options of the normal one, as far as they exist after some patches of the series.
-    Series,
-}
-
-/// One of the kernels that can be built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Variant {
-    pub guest: Guest,
-    pub flavour: Flavour,
-}
-
-impl fmt::Display for Variant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let guest = match self.guest {
-            Guest::Um => "um",
-            Guest::Qemu => "qemu",
-            Guest::Arm => "arm",
-        };
-        let flavour = match self.flavour {
-            Flavour::Normal => "",
-            Flavour::Off => "-off",
-            Flavour::Debug => "-debug",
-            Flavour::Clippy => "-clippy",
-            Flavour::Series => "-series",
-        };
-        write!(f, "{guest}{flavour}")
-    }
-}
-
-impl Variant {
-    /// Those that some command builds.
-    pub const ALL: [Self; 9] = [
-        Self::UM,
-        Self::of(Guest::Um, Flavour::Off),
-        Self::of(Guest::Um, Flavour::Debug),
-        Self::of(Guest::Um, Flavour::Clippy),
-        Self::SERIES,
-        Self::of(Guest::Qemu, Flavour::Normal),
-        Self::of(Guest::Qemu, Flavour::Off),
-        Self::of(Guest::Qemu, Flavour::Debug),
-        Self::ARM,
-    ];
-
-    pub const fn of(guest: Guest, flavour: Flavour) -> Self {
-        Self { guest, flavour }
-    }
-
-    pub const UM: Self = Self::of(Guest::Um, Flavour::Normal);
-
-    pub const SERIES: Self = Self::of(Guest::Um, Flavour::Series);
-
-    pub const ARM: Self = Self::of(Guest::Arm, Flavour::Normal);
-
-    /// The build folder.
-    pub fn dir(self, cache: &Cache) -> PathBuf {
-        cache.root().join(format!("build-{self}"))
-    }
-
-    /// The name of the architecture in the kernel.
-    fn arch(self) -> &'static str {
-        match self.guest {
-            Guest::Um => "um",
-            Guest::Qemu => "x86_64",
-            Guest::Arm => "arm",
-        }
-    }
-
-    /// The file that is started, relative to the build folder.
-    fn image(self) -> &'static str {
-        match self.guest {
-            Guest::Um => "linux",
-            Guest::Qemu => "arch/x86/boot/bzImage",
-            Guest::Arm => "vmlinux",
-        }
-    }
-
-    /// Whether the compiler writes the sizes of the engine's stack frames into its object. The linker of
-    /// other kernels complains of sections that it does not know; in debug kernels they say nothing.
-    fn tells_frames(self) -> bool {
-        self.guest == Guest::Um && self.flavour == Flavour::Normal
-    }
-
-    fn target(self) -> &'static str {
-        match self.guest {
-            Guest::Um => "linux",
-            Guest::Qemu => "bzImage",
-            Guest::Arm => "vmlinux",
-        }
-    }
-
-    /// The fragments that make its configuration, later ones overriding.
-    fn fragments(self) -> Vec<&'static str> {
-        let mut names = match self.guest {
-            Guest::Um => vec!["common", "um"],
-            Guest::Qemu => vec!["common", "qemu"],
-            Guest::Arm => vec!["arm"],
-        };
-        match self.flavour {
-            Flavour::Normal | Flavour::Clippy | Flavour::Series => {}
-            Flavour::Off => names.push("off"),
-            Flavour::Debug => names.push("debug"),
-        }
-        names
-    }
-}
 
 /// Where everything is, for this run.
 #[derive(Clone, Debug)]
@@ -370,34 +244,6 @@ fn text_of(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_variant_has_a_name_of_its_own() {
-        let mut names = Vec::new();
-        for guest in [Guest::Um, Guest::Qemu] {
-            for flavour in [
-                Flavour::Normal,
-                Flavour::Off,
-                Flavour::Debug,
-                Flavour::Clippy,
-            ] {
-                names.push(Variant { guest, flavour }.to_string());
-            }
-        }
-        assert_eq!(
-            names,
-            [
-                "um",
-                "um-off",
-                "um-debug",
-                "um-clippy",
-                "qemu",
-                "qemu-off",
-                "qemu-debug",
-                "qemu-clippy"
-            ]
-        );
-    }
 
     #[test]
     fn only_x86_64_is_built_for() {
