@@ -9,7 +9,6 @@
 #include <linux/seq_file.h>
 
 #include "../blk.h"
-#include "../blk-cgroup.h"
 
 #define CREATE_TRACE_POINTS
 #define CREATE_RUST_TRACE_POINTS
@@ -34,23 +33,9 @@ EXPORT_RUST_GPL(blk_copy_pool_destroy);
 EXPORT_RUST_GPL(bdev_copy_limits);
 EXPORT_RUST_GPL(blk_copy_split);
 EXPORT_RUST_GPL(blk_copy_nr_src);
-EXPORT_RUST_GPL(blk_copy_src);
+EXPORT_RUST_GPL(blk_copy_next_src);
 
-/* Asks for the cgroup once only. The other bio was not submitted yet. */
-void blk_copy_init_like(struct bio *bio, struct bio *like)
-{
-	bio_init(bio, NULL, NULL, 0, like->bi_opf);
-	bio->bi_bdev = like->bi_bdev;
-	bio->bi_iter.bi_size = like->bi_iter.bi_size;
-	bio->bi_end_io = like->bi_end_io;
-#ifdef CONFIG_BLK_CGROUP
-	bio->bi_blkg = like->bi_blkg;
-	if (bio->bi_blkg)
-		blkg_get(bio->bi_blkg);
-#endif
-}
-
-/* It has the checks, the accounting and the throttling behind it. */
+/* Submits a bio that was checked, accounted and throttled before. */
 void blk_copy_resubmit(struct bio *bio)
 {
 	submit_bio_checked(bio, false);
@@ -58,12 +43,12 @@ void blk_copy_resubmit(struct bio *bio)
 
 DEFINE_SHOW_ATTRIBUTE(blk_copy_stats);
 
-/* For as long as the queue has its directory. */
+/* The file stays as long as the directory of the queue. */
 void blk_copy_debugfs_register(struct request_queue *q)
 {
 	debugfs_create_file("copy_stats", 0400, q->debugfs_dir, q,
 			    &blk_copy_stats_fops);
 }
 
-/* Before any driver can have added a disk. */
+/* The engine must be ready before a driver adds a disk. */
 core_initcall(blk_copy_init);

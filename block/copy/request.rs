@@ -3,86 +3,75 @@
 //! What was asked for: two devices, two lists of ranges, and the checks that come before anything
 //! is submitted.
 
-use super::{
-    plan::{
-        Limits,
-        Ranges, //
-    },
-    protocol::MAX_SOURCES,
-    range::Range, //
+use crate::plan::{
+    CommandLimits,
+    Range,
+    Ranges,
+    MAX_SOURCES, //
 };
 use kernel::{
-    bindings,
     block::{
         bdev::BlockDevice,
         buffer,
-        copy::limits::CopyLimits,
-        units::{
-            Sector,
-            Sectors, //
-        }, //
+        copy::{
+            limits::CopyLimits,
+            CopyRange, //
+        },
+        units::Sectors, //
     },
     prelude::*,
-    task::cond_resched, //
+    task, //
 };
 
 /// Ranges as C has them.
 #[derive(Clone, Copy)]
-pub(crate) struct List<'a>(&'a [bindings::blk_copy_range]);
+pub(crate) struct List<'a>(&'a [CopyRange]);
 
 impl<'a> List<'a> {
     /// The ranges of a slice.
-    pub(crate) fn new(ranges: &'a [bindings::blk_copy_range]) -> Self {
+    pub(crate) fn new(ranges: &'a [CopyRange]) -> Self {
         Self(ranges)
     }
 
-    /// Whether two of the ranges overlap. Quick if they are in order.
+    /// Whether two of the ranges overlap. This is quick if they are in order.
     ///
     /// Context: task; may sleep.
     fn overlaps_itself(self) -> bool {
-        let next = |range: Range| range.start().checked_add(range.len());
-        let starts = self.iter().skip(1).map(Range::start);
-        if Iterator::zip(self.iter(), starts).all(|(range, start)| next(range) <= Some(start)) {
+        let sorted = |(range, next): (Range, Range)| {
+            let end = range.start().checked_add(range.len());
+            end <= Some(next.start())
+        };
+        if Iterator::zip(self.iter(), self.iter().skip(1)).all(sorted) {
             return false;
         }
-        (1..self.0.len()).any(|index| {
-            cond_resched();
-            let range = self.get(index);
-            let mut before = self.iter().take(index);
-            before.any(|other| range.is_some_and(|range| range.overlaps(other)))
+        self.iter().enumerate().any(|(index, range)| {
+            task::cond_resched();
+            self.iter().take(index).any(|other| range.overlaps(other))
         })
     }
 
-    /// Whether a range of this list, moved `by` sectors further on, overlaps one of another list,
-    /// moved `others`. Quick if one list lies before the other. One that cannot be moved so far
-    /// counts as if it did.
+    /// Whether a range of this list overlaps one of another list, on a disk where they lie `by` and
+    /// `others` sectors further on. This is quick if one list lies before the other. A range that
+    /// cannot be moved so far counts as if it overlapped.
     ///
     /// Context: task; may sleep.
     fn overlaps(self, by: Sectors, list: Self, others: Sectors) -> bool {
-        let hull = |list: Self, by: Sectors| {
-            list.iter().try_fold(None, |hull: Option<Range>, range| {
-                let range = range.moved(by)?;
-                Some(Some(hull.map_or(range, |hull| hull.hull(range))))
-            })
+        let hull = |list: Self, by| {
+            let mut moved = list.moved(by);
+            let first = moved.next()??;
+            moved.try_fold(first, |hull, range| Some(hull.hull(range?)))
         };
-        let (Some(own), Some(other)) = (hull(self, by), hull(list, others)) else {
-            return true;
-        };
-        if !own
-            .zip(other)
-            .is_some_and(|(own, other)| own.overlaps(other))
-        {
-            return false;
-        }
-        self.iter().any(|range| {
-            cond_resched();
-            let moved = |range: Range, by| range.moved(by);
-            let range = moved(range, by);
-            list.iter().any(|other| {
-                let pair = range.zip(moved(other, others));
-                pair.is_some_and(|(range, other)| range.overlaps(other))
+        let meet = |pair: Option<(Range, Range)>| pair.is_none_or(|(a, b)| a.overlaps(b));
+        meet(hull(self, by).zip(hull(list, others)))
+            && self.moved(by).any(|range| {
+                task::cond_resched();
+                list.moved(others).any(|other| meet(range.zip(other)))
             })
-        })
+    }
+
+    /// The ranges `by` sectors further on; [`None`] for one that cannot be moved so far.
+    fn moved(self, by: Sectors) -> impl Iterator<Item = Option<Range>> + 'a {
+        (0..self.0.len()).map(move |index| self.get(index)?.moved(by))
     }
 
     /// Whether none of them is empty or overflows.
@@ -94,7 +83,7 @@ impl<'a> List<'a> {
 impl Ranges for List<'_> {
     fn get(&self, index: usize) -> Option<Range> {
         let range = self.0.get(index)?;
-        Range::new(Sector::new(range.sector), Sectors::new(range.nr_sects))
+        Range::new(range.start(), range.len())
     }
 }
 
@@ -121,6 +110,8 @@ impl<'a> Request<'a> {
     /// # Errors
     ///
     /// - `EPERM`: the destination is read-only.
+    /// - `ENODEV`: it does not fit, and one of the devices is gone. A device that goes away loses its
+    ///   size as well.
     /// - `EINVAL`: a range that is empty, not on block boundaries, or past the end of its device;
     ///   lists of unequal lengths; destinations that overlap a source, or each other.
     pub(crate) fn new(
@@ -130,56 +121,61 @@ impl<'a> Request<'a> {
         if dst_bdev.is_read_only() {
             return Err(EPERM);
         }
-        let block = larger_block(src_bdev, dst_bdev);
-        let fits = |list: List<'_>, bdev: &BlockDevice| {
-            let size = bdev.size();
-            let mut ranges = list.iter();
-            list.is_valid() && ranges.all(|range| range.is_aligned(block) && range.fits(size))
-        };
-        if !fits(src, src_bdev) || !fits(dst, dst_bdev) {
-            return Err(EINVAL);
-        }
-        let total = src.total().ok_or(EINVAL)?;
-        if dst.total() != Some(total) {
-            return Err(EINVAL);
-        }
-        if dst.overlaps_itself() {
-            return Err(EINVAL);
-        }
-        if src_bdev.same_disk(dst_bdev) {
-            // On the disk, where a partition and the disk itself meet.
-            let start = |bdev: &BlockDevice| Sectors::new(bdev.start().get());
-            if src.overlaps(start(src_bdev), dst, start(dst_bdev)) {
-                return Err(EINVAL);
-            }
-        }
-        // INVARIANT: All of it was checked above.
-        Ok(Self {
+        let total = src.total().unwrap_or_default();
+        // INVARIANT: All of it is checked below.
+        let request = Self {
             src_bdev,
             dst_bdev,
             src,
             dst,
             total,
-        })
+        };
+        match request.is_valid() {
+            true => Ok(request),
+            false => Err(refusal(src_bdev, dst_bdev)),
+        }
+    }
+
+    /// Whether the ranges are as the invariants say.
+    ///
+    /// Context: task; may sleep.
+    fn is_valid(&self) -> bool {
+        let block = self.block();
+        let fits = |list: List<'_>, bdev: &BlockDevice| {
+            let size = bdev.size();
+            let mut ranges = list.iter();
+            list.is_valid() && ranges.all(|range| range.is_aligned(block) && range.fits(size))
+        };
+        // On the disk, where a partition and the disk itself meet.
+        let start = |bdev: &BlockDevice| Sectors::new(bdev.start().get());
+        fits(self.src, self.src_bdev)
+            && fits(self.dst, self.dst_bdev)
+            && self.src.total().is_some()
+            && self.src.total() == self.dst.total()
+            && !self.dst.overlaps_itself()
+            && !(self.src_bdev.same_disk(self.dst_bdev)
+                && self
+                    .src
+                    .overlaps(start(self.src_bdev), self.dst, start(self.dst_bdev)))
     }
 
     fn block(&self) -> Sectors {
         larger_block(self.src_bdev, self.dst_bdev)
     }
 
-    /// Where a chunk is to be split of which so much is in one place: at the end of a block, and
-    /// not before the first one.
+    /// Where a chunk is to be split of which `len` sectors are in one place: at the end of a block,
+    /// and not before the end of the first one.
     pub(crate) fn split_at(&self, len: Sectors) -> Sectors {
         len.round_down(self.block()).max(self.block())
     }
 
-    /// What one command can take. Nothing if the devices cannot, or must not, copy.
-    pub(crate) fn command_limits(&self) -> Limits {
+    /// What one command can take. Nothing if the devices cannot copy, or must not.
+    pub(crate) fn command_limits(&self) -> CommandLimits {
         let mut both = CopyLimits::unlimited();
         self.src_bdev.narrow_copy_limits(&mut both);
         self.dst_bdev.narrow_copy_limits(&mut both);
         let block = self.block();
-        let limits = Limits {
+        let limits = CommandLimits {
             max: both.max().round_down(block),
             segment: both.segment().round_down(block),
             src_segments: usize::from(both.src_segments()).min(MAX_SOURCES),
@@ -188,7 +184,7 @@ impl<'a> Request<'a> {
         };
         if limits.segment.is_zero() && !both.segment().is_zero() {
             // Less than one block.
-            return Limits {
+            return CommandLimits {
                 max: Sectors::ZERO,
                 ..limits
             };
@@ -214,4 +210,13 @@ impl<'a> Request<'a> {
 /// The larger logical block of two devices.
 pub(crate) fn larger_block(a: &BlockDevice, b: &BlockDevice) -> Sectors {
     a.limits().logical_block().max(b.limits().logical_block())
+}
+
+/// The error for what does not fit these devices.
+pub(crate) fn refusal(src: &BlockDevice, dst: &BlockDevice) -> Error {
+    if src.is_gone() || dst.is_gone() {
+        ENODEV
+    } else {
+        EINVAL
+    }
 }

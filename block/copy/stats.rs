@@ -2,29 +2,31 @@
 
 //! Counters per queue of how the copies to it ended: `copy_stats` in debugfs.
 
-use super::verdict::Outcome;
+use crate::verdict::Counter;
 use kernel::{
-    bindings,
     block::{
         bdev::BlockDevice,
+        copy::stats::{
+            CopyStats,
+            NR_OUTCOMES, //
+        },
         units::Sectors, //
     },
     seq_file::SeqFile,
     seq_print, //
 };
 
-const _: () = assert!(Outcome::ALL.len() == bindings::BLK_COPY_NR_OUTCOMES as usize);
+const _: () = assert!(Counter::ALL.len() == NR_OUTCOMES);
 
-/// So many chunks to this device, or pieces that were read and written, have ended in this way.
-pub(crate) fn count(dst: &BlockDevice, outcome: Outcome, chunks: u32, len: Sectors) {
-    dst.count_copies(outcome.into_raw(), chunks, len);
+/// Counts chunks to this device that have ended in one way, or buffers that were read and written.
+pub(crate) fn count(dst: &BlockDevice, counter: Counter, chunks: u32, len: Sectors) {
+    CopyStats::of(dst).count(counter.into_raw(), chunks, len);
 }
 
 /// Writes the counters of a queue, a line each.
-pub(crate) fn show(stats: impl Fn(u8) -> Option<(u64, u64)>, m: &SeqFile) {
-    for outcome in Outcome::ALL {
-        let name = outcome.name();
-        let (chunks, sectors) = stats(outcome.into_raw()).unwrap_or((0, 0));
+pub(crate) fn show(stats: &CopyStats, m: &SeqFile) {
+    for (counter, name) in Counter::ALL {
+        let (chunks, sectors) = stats.read(counter.into_raw()).unwrap_or((0, 0));
         seq_print!(m, "{name} {chunks}\n{name}_sectors {sectors}\n");
     }
 }

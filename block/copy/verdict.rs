@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What came of a chunk.
+//! What became of a chunk.
 //!
 //! Pure: plain values, no FFI, no locks. Compiled on the host too.
 
 use kernel::block::units::Sectors;
 
-/// Why a chunk cannot be copied by the device, although nothing is wrong with either.
+/// Why a device does not copy a chunk, although nothing is wrong with it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Reason {
-    /// A stacking driver maps it to several places. So much of it, from its start, is in one.
+    /// A stacking driver maps the chunk to several places. This much of it, from its start, is in
+    /// one place.
     Split(Sectors),
     /// A driver, or the device, cannot copy this.
     NotSupported,
@@ -19,20 +20,47 @@ pub(crate) enum Reason {
     Busy,
 }
 
-/// Why a chunk was not copied. `S` is a status of the block layer.
+/// What became of a chunk. `S` is a status of the block layer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict<S> {
-    /// This way does not work here. Another may.
+    /// The device has copied it.
+    Offloaded,
+    /// This way does not work here. Another one may.
     Fallback(Reason),
     /// The device, or the way to it, failed. No other way is tried.
     Failed(S),
 }
 
-/// How a piece of a copy ended, for traces and counters. The numbers are those of
-/// `show_block_copy_outcome()` and of `copy_stats` in `struct request_queue`.
+impl<S: Copy> Verdict<S> {
+    /// What two reports about one chunk come to. A failure outweighs a fallback, so that no error
+    /// is lost; among equals the first one counts, because it caused the others.
+    #[must_use]
+    pub(crate) fn and(self, later: Self) -> Self {
+        match (self, later) {
+            (Self::Offloaded, later) => later,
+            (Self::Fallback(_), Self::Failed(_)) => later,
+            (first, _) => first,
+        }
+    }
+
+    /// Which counter counts it.
+    pub(crate) fn counter(&self) -> Counter {
+        match self {
+            Self::Offloaded => Counter::Offloaded,
+            Self::Failed(_) => Counter::Failed,
+            Self::Fallback(Reason::Split(_)) => Counter::Split,
+            Self::Fallback(Reason::NotSupported) => Counter::NotSupported,
+            Self::Fallback(Reason::Domain) => Counter::Domain,
+            Self::Fallback(Reason::Busy) => Counter::Busy,
+        }
+    }
+}
+
+/// The counters of `copy_stats`, which are also the outcomes that traces show. The numbers are
+/// those of `show_block_copy_outcome()` and of `copy_stats` in `struct request_queue`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
-pub(crate) enum Outcome {
+pub(crate) enum Counter {
     Offloaded = 0,
     Failed = 1,
     NotSupported = 2,
@@ -42,62 +70,53 @@ pub(crate) enum Outcome {
     Split = 6,
 }
 
-impl<S> From<&Option<Verdict<S>>> for Outcome {
-    fn from(verdict: &Option<Verdict<S>>) -> Self {
-        match verdict {
-            None => Outcome::Offloaded,
-            Some(Verdict::Failed(_)) => Outcome::Failed,
-            Some(Verdict::Fallback(reason)) => Outcome::from(*reason),
-        }
-    }
-}
-
-impl From<Reason> for Outcome {
-    fn from(reason: Reason) -> Self {
-        match reason {
-            Reason::Split(_) => Outcome::Split,
-            Reason::NotSupported => Outcome::NotSupported,
-            Reason::Domain => Outcome::Domain,
-            Reason::Busy => Outcome::Busy,
-        }
-    }
-}
-
-impl Outcome {
-    /// All of them, in the order of their numbers.
-    pub(crate) const ALL: [Self; 7] = [
-        Outcome::Offloaded,
-        Outcome::Failed,
-        Outcome::NotSupported,
-        Outcome::Domain,
-        Outcome::Busy,
-        Outcome::Onloaded,
-        Outcome::Split,
+impl Counter {
+    /// All of them, in the order of their numbers, with their names.
+    pub(crate) const ALL: [(Self, &'static str); 7] = [
+        (Counter::Offloaded, "offloaded"),
+        (Counter::Failed, "failed"),
+        (Counter::NotSupported, "fallback_notsupp"),
+        (Counter::Domain, "fallback_domain"),
+        (Counter::Busy, "fallback_again"),
+        (Counter::Onloaded, "onloaded"),
+        (Counter::Split, "split"),
     ];
 
-    /// The number that the trace carries.
+    /// The number that traces show.
     pub(crate) const fn into_raw(self) -> u8 {
         self as u8
     }
 
-    /// The name that the counter has.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Outcome::Offloaded => "offloaded",
-            Outcome::Failed => "failed",
-            Outcome::NotSupported => "fallback_notsupp",
-            Outcome::Domain => "fallback_domain",
-            Outcome::Busy => "fallback_again",
-            Outcome::Onloaded => "onloaded",
-            Outcome::Split => "split",
-        }
-    }
-
-    /// Whether the device did not copy it, but another way may.
+    /// Whether the device did not copy the chunk, but reading and writing may.
     pub(crate) const fn is_fallback(self) -> bool {
         matches!(
             self,
-            Outcome::NotSupported | Outcome::Domain | Outcome::Busy
+            Counter::NotSupported | Counter::Domain | Counter::Busy
         )
+    }
+}
+
+#[cfg_attr(
+    CONFIG_BLK_COPY_KUNIT_TEST,
+    kernel::macros::kunit_tests(blk_copy_verdict)
+)]
+#[cfg(any(test, CONFIG_BLK_COPY_KUNIT_TEST))]
+mod tests {
+    use super::*;
+
+    const DOMAIN: Verdict<u8> = Verdict::Fallback(Reason::Domain);
+    const BUSY: Verdict<u8> = Verdict::Fallback(Reason::Busy);
+
+    #[test]
+    fn no_error_is_lost() {
+        assert_eq!(BUSY.and(Verdict::Failed(5)), Verdict::Failed(5));
+        assert_eq!(Verdict::Failed(5).and(BUSY), Verdict::Failed(5));
+        assert_eq!(
+            Verdict::Failed(5).and(Verdict::Failed(7)),
+            Verdict::Failed(5)
+        );
+        assert_eq!(Verdict::Offloaded.and(BUSY), BUSY);
+        assert_eq!(BUSY.and(DOMAIN), BUSY);
+        assert_eq!(BUSY.and(Verdict::Offloaded), BUSY);
     }
 }

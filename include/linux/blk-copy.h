@@ -16,7 +16,7 @@ struct file;
 struct seq_file;
 
 /**
- * struct blk_copy_range - a piece of a block device
+ * struct blk_copy_range - a range of a block device
  * @sector: first sector of 512 bytes
  * @nr_sects: number of sectors
  */
@@ -35,7 +35,7 @@ struct blk_copy_range {
  * @nr_dst: number of destination ranges
  * @end_io: called once when the copy has ended; NULL to wait for it
  * @owner: with @end_io, the module that it is in, which is not unloaded before
- *   it has returned; as always, NULL where that cannot be
+ *   it has returned; NULL if that is built in
  * @private: for @end_io
  * @error: result: 0 or -errno
  * @copied: result: sectors copied from the start without a gap
@@ -89,12 +89,14 @@ struct blk_copy_limits {
  * * -EINVAL - a range is empty, not on boundaries of both logical blocks, or
  *   past the end of its device; the sums differ; a destination overlaps a
  *   source, or another destination
+ * * -ENODEV - a range is past the end of a device that is gone
  * * -EPERM - the destination is read-only
  * * -EOPNOTSUPP - the devices cannot copy this: read and write it instead
  * * -EINTR - a fatal signal is pending
+ * * -EDEADLK - without @end_io, from ->submit_bio: it would wait for itself
  * * other - the error of the device, after which no other way should be tried
  *
- * All but those of the first two lines are in @params->error where @end_io is
+ * All but the first three are in @params->error where @end_io is
  * called.
  */
 int blkdev_copy_offload(struct blk_copy_params *params);
@@ -213,24 +215,35 @@ static inline void blk_copy_stack_limits(struct queue_limits *lim,
 unsigned int blk_copy_nr_src(struct request *rq);
 
 /**
- * blk_copy_src - one source range of a copy request
+ * struct blk_copy_iter - how far a driver has come in the sources of a request
+ * @source: for the block layer; 0 at the start
+ * @done: for the block layer; 0 at the start
+ */
+struct blk_copy_iter {
+	unsigned int source;
+	sector_t done;
+};
+
+/**
+ * blk_copy_next_src - the next source range of a copy request
  * @rq: request of REQ_OP_COPY_DST that its driver has started
- * @index: which one, from 0 on; they are written one after the other
+ * @iter: all zero at the start; goes on by one range
  * @range: set to the range, on the whole disk
+ *
+ * The ranges are written one after the other.
  *
  * Context: Any context. Does not sleep.
  *
- * Return: false if there is no range of that index
+ * Return: false if there is no further range
  */
-bool blk_copy_src(struct request *rq, unsigned int index,
-		  struct blk_copy_range *range);
+bool blk_copy_next_src(struct request *rq, struct blk_copy_iter *iter,
+		       struct blk_copy_range *range);
 
 /* For the block layer and the VFS. */
 int blk_copy_init(void);
 void blk_copy_debugfs_register(struct request_queue *q);
 int blk_copy_stats_show(struct seq_file *m, void *unused);
 struct bio *blk_copy_intercept(struct bio *bio);
-void blk_copy_init_like(struct bio *bio, struct bio *like);
 void blk_copy_resubmit(struct bio *bio);
 bool blk_copy_fits(struct bio *bio);
 u64 blk_copy_show_bytes(struct gendisk *disk, bool hw);
@@ -242,7 +255,7 @@ ssize_t blkdev_copy_file_range(struct file *file_in, loff_t pos_in,
 			       struct file *file_out, loff_t pos_out,
 			       size_t len, unsigned int flags);
 
-/* Returns the bio to issue now, or NULL while others of the copy are on their way. */
+/* Returns the bio to issue now, or NULL while others are on their way. */
 static inline struct bio *blk_copy_issue(struct bio *bio)
 {
 	return op_is_copy(bio->bi_opf) ? blk_copy_intercept(bio) : bio;
@@ -260,6 +273,22 @@ static inline bool blk_copy_supported(struct request_queue *q)
 static inline bool blk_copy_allowed(struct bio *bio)
 {
 	return !op_is_copy(bio->bi_opf) || blk_copy_fits(bio);
+}
+
+/*
+ * A copy that its driver ended in part would go on with a destination that has
+ * moved and sources that have not. It ends as a whole instead, with an error.
+ */
+static inline unsigned int blk_copy_end_bytes(blk_opf_t opf,
+					      unsigned int all_bytes,
+					      unsigned int nr_bytes,
+					      blk_status_t *error)
+{
+	if (likely(!op_is_copy(opf)) || !nr_bytes || nr_bytes >= all_bytes)
+		return nr_bytes;
+	if (!*error)
+		*error = BLK_STS_IOERR;
+	return all_bytes;
 }
 
 static inline void blk_copy_default_limits(struct queue_limits *lim)
@@ -328,6 +357,14 @@ static inline bool blk_copy_supported(struct request_queue *q)
 static inline bool blk_copy_allowed(struct bio *bio)
 {
 	return true;
+}
+
+static inline unsigned int blk_copy_end_bytes(blk_opf_t opf,
+					      unsigned int all_bytes,
+					      unsigned int nr_bytes,
+					      blk_status_t *error)
+{
+	return nr_bytes;
 }
 
 static inline void blk_copy_default_limits(struct queue_limits *lim)

@@ -22,26 +22,3 @@ rust_helper_file_invalidate_written(struct file *file, loff_t pos, size_t len)
 	iocb.ki_pos = pos;
 	kiocb_invalidate_post_direct_write(&iocb, len);
 }
-
-/* One inode for reading, another or the same one for writing. */
-__rust_helper void
-rust_helper_lock_inode_pair(struct inode *shared, struct inode *exclusive)
-{
-	if (shared == exclusive) {
-		inode_lock(exclusive);
-	} else if (shared < exclusive) {
-		inode_lock_shared(shared);
-		inode_lock_nested(exclusive, I_MUTEX_NONDIR2);
-	} else {
-		inode_lock(exclusive);
-		inode_lock_shared_nested(shared, I_MUTEX_NONDIR2);
-	}
-}
-
-__rust_helper void
-rust_helper_unlock_inode_pair(struct inode *shared, struct inode *exclusive)
-{
-	if (shared != exclusive)
-		inode_unlock_shared(shared);
-	inode_unlock(exclusive);
-}

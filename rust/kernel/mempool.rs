@@ -20,6 +20,13 @@ use core::{
     ptr::NonNull, //
 };
 
+mod pool_box;
+
+pub use pool_box::{
+    InPool,
+    PoolBox, //
+};
+
 /// A pool of memory for values of one type.
 ///
 /// The pool keeps memory for some values in reserve. [`Mempool::alloc`] first tries to get memory

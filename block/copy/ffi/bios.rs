@@ -3,8 +3,8 @@
 //! What the block layer does with bios of a copy, and drivers with requests.
 
 use crate::{
-    bottom,
-    top, //
+    chunk,
+    plan::Cursor, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -14,14 +14,15 @@ use kernel::{
             Bio,
             OwnedBio, //
         },
+        copy::Command,
         units::Sectors, //
     },
     prelude::*, //
 };
 
-/// A bio of a copy has been checked and accounted. Returns the one to issue now, or NULL.
+/// A bio of a copy has been checked and accounted. Returns the bio to issue now, or NULL.
 ///
-/// Context: task; does not sleep.
+/// Context: task; may sleep, because bios that were held are issued as well. No lock may be held.
 ///
 /// # Safety
 ///
@@ -33,7 +34,7 @@ pub(crate) unsafe extern "C" fn blk_copy_intercept(bio: *mut bindings::bio) -> *
     };
     // SAFETY: Required of the caller.
     let bio = unsafe { OwnedBio::from_raw(bio) };
-    top::intercept(bio).map_or(core::ptr::null_mut(), OwnedBio::into_raw)
+    chunk::intercept(bio).map_or(core::ptr::null_mut(), OwnedBio::into_raw)
 }
 
 /// The first `nr_sects` sectors of a bio of a copy are mapped to one place, the rest to others.
@@ -49,10 +50,10 @@ pub(crate) unsafe extern "C" fn blk_copy_split(
     nr_sects: bindings::sector_t,
 ) {
     // SAFETY: Required of the caller.
-    bottom::split(unsafe { Bio::from_raw(bio) }, Sectors::new(nr_sects));
+    chunk::split(unsafe { Bio::from_raw(bio) }, Sectors::new(nr_sects));
 }
 
-/// Whether the limits still allow a copy. A bio that is none has no business here.
+/// Whether the limits still allow a copy. False for a bio that belongs to no copy.
 ///
 /// Context: task; does not sleep. The caller holds a reference to the queue.
 ///
@@ -62,7 +63,7 @@ pub(crate) unsafe extern "C" fn blk_copy_split(
 #[export]
 pub(crate) unsafe extern "C" fn blk_copy_fits(bio: *mut bindings::bio) -> bool {
     // SAFETY: Required of the caller.
-    bottom::fits(unsafe { Bio::from_raw(bio) })
+    chunk::fits(unsafe { Bio::from_raw(bio) })
 }
 
 /// The number of source ranges of a request; 0 if it is no copy.
@@ -71,46 +72,38 @@ pub(crate) unsafe extern "C" fn blk_copy_fits(bio: *mut bindings::bio) -> bool {
 ///
 /// # Safety
 ///
-/// `rq` is a request that its driver has started.
+/// `rq` is a request that its driver has started, or is about to start.
 #[export]
 pub(crate) unsafe extern "C" fn blk_copy_nr_src(rq: *mut bindings::request) -> c_uint {
     // SAFETY: Required of the caller.
-    let count = unsafe { bio(rq) }.map_or(0, bottom::source_count);
+    let command = unsafe { Command::from_raw(rq) };
+    let count = command.bio().map_or(0, chunk::source_count);
     c_uint::try_from(count).unwrap_or(c_uint::MAX)
 }
 
-/// One source range of a request, on the whole disk. False if there is none of that index.
+/// The next source range of a request, on the whole disk. False behind the last one.
 ///
 /// Context: any. Does not sleep.
 ///
 /// # Safety
 ///
-/// `rq` is a request that its driver has started; `range` is valid for writes.
+/// `rq` is a request that its driver has started, or is about to start; `iter` and `range` are valid and the caller's.
 #[export]
-pub(crate) unsafe extern "C" fn blk_copy_src(
+pub(crate) unsafe extern "C" fn blk_copy_next_src(
     rq: *mut bindings::request,
-    index: c_uint,
+    iter: *mut bindings::blk_copy_iter,
     range: *mut bindings::blk_copy_range,
 ) -> bool {
     // SAFETY: Required of the caller.
-    let bio = unsafe { bio(rq) };
-    let Some(source) = bio.and_then(|bio| bottom::source(bio, u64::from(index))) else {
-        return false;
-    };
-    let (sector, nr_sects) = (source.start().get(), source.len().get());
-    // SAFETY: Required of the caller.
-    unsafe { range.write(bindings::blk_copy_range { sector, nr_sects }) };
+    let (command, iter, range) = unsafe { (Command::from_raw(rq), &mut *iter, &mut *range) };
+    let mut at = Cursor::new(iter.source as usize, Sectors::new(iter.done));
+    let next = command
+        .bio()
+        .and_then(|bio| chunk::next_source(bio, &mut at));
+    let Some(source) = next else { return false };
+    let (index, offset) = at.get();
+    // A chunk has few sources.
+    (iter.source, iter.done) = (index as c_uint, offset.get());
+    (range.sector, range.nr_sects) = (source.start().get(), source.len().get());
     true
-}
-
-/// The bio of a request.
-///
-/// # Safety
-///
-/// `rq` is a request that its driver has started, and does not end for `'a`.
-unsafe fn bio<'a>(rq: *mut bindings::request) -> Option<&'a Bio> {
-    // SAFETY: Required of the caller; a started request has its bios until it ends.
-    let bio = NonNull::new(unsafe { (*rq).bio })?;
-    // SAFETY: As above.
-    Some(unsafe { Bio::from_raw(bio.as_ptr()) })
 }

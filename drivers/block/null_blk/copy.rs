@@ -6,7 +6,6 @@
 //! disk it checks both places of a range for bad blocks first, and copies nothing of that range if
 //! there are any.
 
-use core::ptr::NonNull;
 use kernel::{
     bindings,
     block::{
@@ -53,9 +52,6 @@ pub unsafe extern "C" fn null_config_copy(lim: *mut bindings::queue_limits, max_
 pub unsafe extern "C" fn null_handle_copy(cmd: *mut bindings::nullb_cmd) -> bindings::blk_status_t {
     // SAFETY: Required of the caller: the command lies behind its request.
     let rq = unsafe { bindings::blk_mq_rq_from_pdu(cmd.cast()) };
-    let Some(rq) = NonNull::new(rq) else {
-        return Status::into_raw(Some(Status::IOERR));
-    };
     // INVARIANT: The command of `Disk` is started.
     // SAFETY: Required of the caller.
     let (command, disk) = unsafe { (Command::from_raw(rq), Disk(cmd)) };

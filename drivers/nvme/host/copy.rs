@@ -10,10 +10,7 @@
 //! Figures are those of the NVM Command Set Specification 1.0, sections 3.2.2 (Copy) and 4.1.5.1
 //! (Identify Namespace).
 
-use core::{
-    mem::size_of,
-    ptr::NonNull, //
-};
+use core::mem::size_of;
 use kernel::{
     bindings,
     block::{
@@ -111,9 +108,6 @@ pub unsafe extern "C" fn nvme_fill_copy(
     payload: *mut c_void,
     len: c_uint,
 ) -> bool {
-    let Some(req) = NonNull::new(req) else {
-        return false;
-    };
     let count = len as usize / size_of::<SourceRange>();
     // SAFETY: Required of the caller; a range is any bytes. Nothing of the request changes until it
     // ends.

@@ -12,7 +12,7 @@
 #include <linux/kdev_t.h>
 #include <linux/tracepoint.h>
 
-/* In the order of enum Outcome in block/copy/verdict.rs. */
+/* In the order of enum Counter in block/copy/verdict.rs. */
 #define show_block_copy_outcome(outcome)				\
 	__print_symbolic(outcome,					\
 			 { 0, "offloaded" },				\
@@ -56,7 +56,7 @@ DEFINE_EVENT(block_copy_pair, block_copy_submit,
 	TP_ARGS(src_dev, src, dst_dev, dst, nr_sects)
 );
 
-/* Both halves are at the bottom: the command goes to this device. */
+/* All bios are at the bottom: the command goes to this device. */
 DEFINE_EVENT(block_copy_pair, block_copy_dispatch,
 	TP_PROTO(dev_t src_dev, sector_t src, dev_t dst_dev, sector_t dst,
 		 sector_t nr_sects),
@@ -93,7 +93,7 @@ TRACE_EVENT(block_copy_park,
 		  (unsigned long long)__entry->nr_sects)
 );
 
-/* A chunk, or a piece that was read and written, is over: how, and why. */
+/* A chunk, or a buffer that was read and written, is over: how, and why. */
 TRACE_EVENT(block_copy_done,
 	TP_PROTO(dev_t dst_dev, sector_t dst, sector_t nr_sects,
 		 unsigned char outcome, int error),

@@ -122,6 +122,13 @@ impl BlockDevice {
         unsafe { bindings::bdev_has_submit_bio(self.as_raw()) }
     }
 
+    /// Returns whether the device was removed. It stays so while somebody has it open, but it has no
+    /// size any more, and all I/O to it fails.
+    pub fn is_gone(&self) -> bool {
+        // SAFETY: By the type invariant, the device is valid.
+        unsafe { bindings::bdev_is_gone(self.as_raw()) }
+    }
+
     /// Returns whether both devices are on the same disk.
     pub fn same_disk(&self, other: &Self) -> bool {
         // SAFETY: By the type invariant, both devices are valid. The field never changes.

@@ -28,10 +28,7 @@ use core::{
 mod plug;
 mod status;
 
-pub use plug::{
-    expect,
-    plugged, //
-};
+pub use plug::plugged;
 pub use status::Status;
 
 /// A `struct bio`, as C has it.

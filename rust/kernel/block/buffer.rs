@@ -37,6 +37,13 @@ use core::{
     ptr::NonNull, //
 };
 
+mod pool;
+
+pub use pool::{
+    BufferPool,
+    Share, //
+};
+
 /// What a [`Buffer`] holds, in bytes. No logical block is larger.
 pub const SIZE: usize = 64 << 10;
 

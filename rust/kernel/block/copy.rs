@@ -24,6 +24,7 @@
 
 use super::{
     bdev::BlockDevice,
+    bio::Bio,
     units::{
         Sector,
         Sectors, //
@@ -45,10 +46,13 @@ use core::{
 
 mod bio;
 pub mod limits;
+mod params;
 mod path;
 pub mod stats;
+pub mod trace;
 
 pub use bio::CopyOp;
+pub use params::Params;
 pub use path::CopyDomain;
 
 /// A copy command: a started request of the operation `REQ_OP_COPY_DST`.
@@ -83,7 +87,7 @@ pub use path::CopyDomain;
 /// }
 /// ```
 pub struct Command<'a> {
-    rq: NonNull<bindings::request>,
+    rq: *mut bindings::request,
     _started: PhantomData<&'a bindings::request>,
 }
 
@@ -92,9 +96,10 @@ impl Command<'_> {
     ///
     /// # Safety
     ///
-    /// `rq` is a request of `REQ_OP_COPY_DST` that its driver has started. It is not ended or
-    /// requeued while the value lives.
-    pub unsafe fn from_raw(rq: NonNull<bindings::request>) -> Self {
+    /// `rq` is a request that its driver has started, or is about to start. It is not ended or
+    /// requeued while the value lives. If it is of another operation than `REQ_OP_COPY_DST`, it has no
+    /// sources.
+    pub unsafe fn from_raw(rq: *mut bindings::request) -> Self {
         // INVARIANT: The caller guarantees it.
         Self {
             rq,
@@ -105,13 +110,13 @@ impl Command<'_> {
     /// Returns the first sector that is written.
     pub fn dst(&self) -> Sector {
         // SAFETY: By the type invariant, the request is valid.
-        Sector::new(unsafe { (*self.rq.as_ptr()).__sector })
+        Sector::new(unsafe { (*self.rq).__sector })
     }
 
     /// Returns how much is copied in all.
     pub fn len(&self) -> Sectors {
         // SAFETY: By the type invariant, the request is valid.
-        Sectors::from_bytes_floor(u64::from(unsafe { (*self.rq.as_ptr()).__data_len }))
+        Sectors::from_bytes_floor(u64::from(unsafe { (*self.rq).__data_len }))
     }
 
     /// Returns whether nothing is copied. The block layer makes no such request.
@@ -119,27 +124,28 @@ impl Command<'_> {
         self.len().is_zero()
     }
 
+    /// Returns the bio of the request.
+    pub fn bio(&self) -> Option<&Bio> {
+        // SAFETY: By the type invariant, the request is valid.
+        let bio = NonNull::new(unsafe { (*self.rq).bio })?;
+        // SAFETY: A started request has its bios until it ends.
+        Some(unsafe { Bio::from_raw(bio.as_ptr()) })
+    }
+
     /// Returns the ranges that are read, in the order in which they are written one after the
     /// other.
     pub fn sources(&self) -> impl Iterator<Item = (Sector, Sectors)> + '_ {
-        let mut left = self.len();
-        (0..).map_while(move |index| {
-            if left.is_zero() {
-                return None;
-            }
+        let mut iter = bindings::blk_copy_iter::default();
+        core::iter::from_fn(move || {
             let mut range = bindings::blk_copy_range::default();
-            // SAFETY: By the type invariant, the request is started. `range` is valid for writes.
-            if !unsafe { bindings::blk_copy_src(self.rq.as_ptr(), index, &mut range) } {
-                return None;
-            }
-            let len = Sectors::new(range.nr_sects);
-            left = left.checked_sub(len).unwrap_or_default();
-            Some((Sector::new(range.sector), len))
+            // SAFETY: By the type invariant, the request is started; both pointers are valid.
+            unsafe { bindings::blk_copy_next_src(self.rq, &mut iter, &mut range) }
+                .then(|| (Sector::new(range.sector), Sectors::new(range.nr_sects)))
         })
     }
 }
 
-/// A piece of a block device, as a source or as a destination.
+/// A range of a block device, as a source or as a destination.
 ///
 /// # Examples
 ///
@@ -163,6 +169,21 @@ impl CopyRange {
             sector: start.get(),
             nr_sects: len.get(),
         })
+    }
+
+    /// Returns the first sector.
+    pub const fn start(self) -> Sector {
+        Sector::new(self.0.sector)
+    }
+
+    /// Returns the length.
+    pub const fn len(self) -> Sectors {
+        Sectors::new(self.0.nr_sects)
+    }
+
+    /// Returns whether there is nothing in it.
+    pub const fn is_empty(self) -> bool {
+        self.len().is_zero()
     }
 }
 
@@ -262,6 +283,7 @@ impl Drop for Pool {
 /// - `EINVAL`: the lists have different lengths in all, or they overlap, or a range is empty, not
 ///   on boundaries of both logical blocks, or past the end of its device.
 /// - `EPERM`: the destination is read-only.
+/// - `ENODEV`: a device is gone.
 /// - `EOPNOTSUPP`: this cannot be copied in this way.
 /// - `EINTR`: the task is being killed.
 /// - Others: the error of the device. The caller should not try another way after it.
@@ -314,8 +336,8 @@ struct Started<S, D, F> {
 }
 
 /// Begins a copy as [`copy`](fn@copy) makes it, and calls `done` when it has ended: once, in task
-/// context, before this returns or later. If this returns an error, nothing was begun, and `done`
-/// is not called.
+/// context, before this returns or later. A worker calls it, unless there are no ranges: then this
+/// function does. If this returns an error, nothing was begun, and `done` is not called.
 ///
 /// `module` is the one that `done` is in. It is not unloaded before `done` has returned and what it
 /// has was dropped.

@@ -12,10 +12,14 @@ use crate::{
         to_result,
         Result, //
     },
+    page::PAGE_SIZE,
     prelude::*,
     types::Opaque, //
 };
 use core::ops::Range;
+
+/// The most bytes that one call may read, write or copy (`MAX_RW_COUNT`).
+pub const MAX_RW_COUNT: u64 = i32::MAX as u64 & !(PAGE_SIZE as u64 - 1);
 
 /// An open file whose inode is a block device's.
 ///
@@ -54,13 +58,13 @@ impl BlockFile {
         unsafe { (*self.mapping()).host }
     }
 
-    /// The device.
+    /// Returns the device.
     pub fn bdev(&self) -> &BlockDevice {
         // SAFETY: By the type invariant the inode is a block device's, which an open file keeps.
         unsafe { BlockDevice::from_raw(bindings::I_BDEV(self.inode())) }
     }
 
-    /// Whether the file was opened with `O_DIRECT`.
+    /// Returns whether the file was opened with `O_DIRECT`.
     pub fn is_direct(&self) -> bool {
         // SAFETY: By the type invariant the file is open. `fcntl` may change the flags meanwhile;
         // either answer is right then.
@@ -68,7 +72,7 @@ impl BlockFile {
         flags & bindings::O_DIRECT != 0
     }
 
-    /// Makes what was written last, if the file was opened with `O_DSYNC` or `O_SYNC`.
+    /// Writes what was written to stable storage, if the file was opened with `O_DSYNC` or `O_SYNC`.
     ///
     /// Context: task; may sleep.
     pub fn sync_written(&self, bytes: &Range<u64>) -> Result {
@@ -81,7 +85,7 @@ impl BlockFile {
         to_result(unsafe { bindings::vfs_fsync_range(self.raw(), start, last, 1) })
     }
 
-    /// Notes that the file is being modified (`mtime`).
+    /// Sets the time of the last modification (`mtime`) to now.
     ///
     /// Context: task; may sleep.
     pub fn update_time(&self) -> Result {
@@ -89,7 +93,7 @@ impl BlockFile {
         to_result(unsafe { bindings::file_update_time(self.raw()) })
     }
 
-    /// Notes that the file was read (`atime`).
+    /// Sets the time of the last access (`atime`) to now.
     ///
     /// Context: task; may sleep.
     pub fn accessed(&self) {
@@ -135,7 +139,7 @@ impl BlockFile {
         Ok(())
     }
 
-    /// Copies through a pipe in the kernel: the way of `copy_file_range()` for files that have no
+    /// Copies through a pipe in the kernel, as `copy_file_range()` does for files that have no
     /// better one. May copy less than was asked for.
     ///
     /// Context: task; may sleep. Takes locks of both files.
@@ -157,40 +161,4 @@ impl BlockFile {
 fn first_and_last(bytes: &Range<u64>) -> Result<(i64, i64)> {
     let last = bytes.end.checked_sub(1).ok_or(EINVAL)?;
     Ok((i64::try_from(bytes.start)?, i64::try_from(last)?))
-}
-
-/// The inode of a source locked for reading and that of a destination for writing, and the
-/// destination's page cache closed: buffered writers are kept out, and so are faults and buffered
-/// readers that would have to make a page. Not everybody is: a direct write that has to fall back
-/// to the page cache takes no lock, and neither do filesystems that read blocks of a device that
-/// they have mounted. See [`BlockFile::invalidate_written`].
-pub struct Locked<'a> {
-    src: &'a BlockFile,
-    dst: &'a BlockFile,
-}
-
-impl<'a> Locked<'a> {
-    /// Locks two files, which may be the same or of the same device. The order is by address, as in
-    /// `lock_two_nondirectories()`, so two copies in opposite directions do not deadlock.
-    ///
-    /// Context: task; may sleep.
-    pub fn new(src: &'a BlockFile, dst: &'a BlockFile) -> Self {
-        // SAFETY: By the type invariant both inodes and the mapping live as long as the files. The
-        // order inode, then mapping, is that of fallocate() on block devices.
-        unsafe {
-            bindings::lock_inode_pair(src.inode(), dst.inode());
-            bindings::filemap_invalidate_lock_two(dst.mapping(), core::ptr::null_mut());
-        }
-        Self { src, dst }
-    }
-}
-
-impl Drop for Locked<'_> {
-    fn drop(&mut self) {
-        // SAFETY: Both were locked by `new`.
-        unsafe {
-            bindings::filemap_invalidate_unlock_two(self.dst.mapping(), core::ptr::null_mut());
-            bindings::unlock_inode_pair(self.src.inode(), self.dst.inode());
-        }
-    }
 }

@@ -36,18 +36,3 @@ pub fn plugged<R>(f: impl FnOnce() -> R) -> R {
     unsafe { bindings::blk_finish_plug(plug.get()) };
     result
 }
-
-/// Says how many bios for one queue follow each other now, in a function that [`plugged`] calls.
-/// The block layer then makes their requests at once, if it can.
-///
-/// Context: task; does not sleep.
-pub fn expect(bios: usize) {
-    // SAFETY: The current task is valid. Only the task itself writes its plug, which is on its
-    // stack.
-    unsafe {
-        let plug = (*bindings::get_current()).plug;
-        if !plug.is_null() {
-            (*plug).nr_ios = u16::try_from(bios).unwrap_or(1);
-        }
-    }
-}

@@ -117,30 +117,6 @@ impl Bio {
         bio.__bindgen_anon_1.bi_copy = part.as_ptr();
         bio.bi_end_io = Some(end_io);
     }
-
-    /// Initializes another bio, of the same length, at another place of the same device.
-    ///
-    /// Context: any. Does not sleep.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Bio::init_copy`], which initialized `like`; nobody knows that one yet.
-    #[inline]
-    pub unsafe fn init_copy_like(
-        slot: NonNull<Bio>,
-        like: &Bio,
-        start: Sector,
-        part: NonNull<bindings::blk_copy_part>,
-    ) {
-        let bio = slot.as_ptr().cast::<bindings::bio>();
-        // SAFETY: The caller guarantees that `bio` is memory for a bio, and the other one is as it
-        // was initialized.
-        unsafe { bindings::blk_copy_init_like(bio, like.raw()) };
-        // SAFETY: The call above has initialized `bio`, and nobody else knows it yet.
-        let bio = unsafe { &mut *bio };
-        bio.bi_iter.bi_sector = start.get();
-        bio.__bindgen_anon_1.bi_copy = part.as_ptr();
-    }
 }
 
 impl OwnedBio {

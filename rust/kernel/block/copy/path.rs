@@ -6,7 +6,10 @@
 
 use crate::{
     bindings,
-    block::bdev::BlockDevice, //
+    block::{
+        bdev::BlockDevice,
+        bio::OwnedBio, //
+    }, //
 };
 use core::ptr::NonNull;
 
@@ -41,20 +44,29 @@ impl BlockDevice {
         self.raw_copy_domain().map(CopyDomain)
     }
 
-    /// Returns the device that this one is a path to, if it is one.
-    ///
-    /// A path may go away at any time, also while a bio waits there. So bios wait at this device,
-    /// which stays open as long as it has bios.
-    pub fn path_to(&self) -> Option<NonNull<bindings::block_device>> {
-        let domain = self.raw_copy_domain()?;
-        // SAFETY: The domain of a queue stays, and does not change, as long as somebody may submit
-        // bios there. By the type invariant of `BlockDevice`, that is so while `self` lives.
-        NonNull::new(unsafe { (*domain.as_ptr()).head })
-    }
-
     fn raw_copy_domain(&self) -> Option<NonNull<bindings::blk_copy_domain>> {
         // SAFETY: By the type invariant, the queue is valid. Its driver has set the field before it
         // added the disk, and never changes it.
         NonNull::new(unsafe { (*self.queue()).copy_domain }.cast_mut())
+    }
+}
+
+impl OwnedBio {
+    /// Moves a bio that is on a path to the device that has the paths. A path may go away at any
+    /// time, also while a bio waits there; the device stays open as long as it has bios.
+    ///
+    /// Context: task; does not sleep.
+    pub fn leave_path(&mut self) {
+        let Some(domain) = self.bdev().raw_copy_domain() else {
+            return;
+        };
+        // SAFETY: The domain of a queue stays, and does not change, as long as somebody may submit
+        // bios there, and one is there. The driver of the device with the paths has submitted it, so
+        // the device stays open until the bio has ended.
+        unsafe {
+            if let Some(head) = NonNull::new((*domain.as_ptr()).head) {
+                self.set_device(head);
+            }
+        }
     }
 }

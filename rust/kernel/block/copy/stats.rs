@@ -16,47 +16,62 @@ use crate::{
     }, //
 };
 
-/// Chunks, and their sectors.
-type Counter = [Atomic<i64>; 2];
+/// The number of counters that a queue has.
+pub const NR_OUTCOMES: usize = bindings::BLK_COPY_NR_OUTCOMES as usize;
 
-/// Returns the counters of a queue.
+/// The counters of a queue: for each way in which copies to it ended, chunks and their sectors.
 ///
-/// # Safety
+/// # Examples
 ///
-/// The queue is valid for `'a`.
-unsafe fn counters<'a>(
-    queue: *mut bindings::request_queue,
-) -> &'a [Counter; bindings::BLK_COPY_NR_OUTCOMES as usize] {
-    // SAFETY: The caller guarantees that the queue is valid. An `Atomic<i64>` is what C has as
-    // `atomic64_t`, and nobody accesses the counters in another way.
-    unsafe { &*(&raw const (*queue).copy_stats).cast() }
-}
+/// ```
+/// use kernel::block::{
+///     bdev::BlockDevice,
+///     copy::stats::CopyStats,
+///     units::Sectors, //
+/// };
+///
+/// /// Counts a chunk of 1 MiB that ended in the first way, and returns how many have.
+/// fn count(bdev: &BlockDevice) -> Option<u64> {
+///     let stats = CopyStats::of(bdev);
+///     stats.count(0, 1, Sectors::new(2048));
+///     Some(stats.read(0)?.0)
+/// }
+/// ```
+#[repr(transparent)]
+pub struct CopyStats([[Atomic<i64>; 2]; NR_OUTCOMES]);
 
-/// Reads the counters of one outcome: chunks, and their sectors.
-///
-/// # Safety
-///
-/// The queue is valid.
-pub unsafe fn read_copy_stats(
-    queue: *mut bindings::request_queue,
-    outcome: u8,
-) -> Option<(u64, u64)> {
-    // SAFETY: The caller guarantees that the queue is valid.
-    let [count, sectors] = unsafe { counters(queue) }.get(usize::from(outcome))?;
-    let read = |counter: &Atomic<i64>| counter.load(Relaxed).cast_unsigned();
-    Some((read(count), read(sectors)))
-}
+impl CopyStats {
+    /// Returns the counters of a queue.
+    ///
+    /// # Safety
+    ///
+    /// The queue is valid for `'a`.
+    pub unsafe fn of_queue<'a>(queue: *mut bindings::request_queue) -> &'a Self {
+        // SAFETY: The caller guarantees that the queue is valid. An `Atomic<i64>` is what C has as
+        // `atomic64_t`, and nobody accesses the counters in another way.
+        unsafe { &*(&raw const (*queue).copy_stats).cast() }
+    }
 
-impl BlockDevice {
-    /// Counts chunks that were copied to this device, or were not.
+    /// Returns the counters of the queue of a device.
+    pub fn of(bdev: &BlockDevice) -> &Self {
+        // SAFETY: By the type invariant of `BlockDevice`, the queue is valid.
+        unsafe { Self::of_queue(bdev.queue()) }
+    }
+
+    /// Counts chunks. `outcome` is the number of a counter.
     ///
     /// Context: any. Does not sleep.
-    pub fn count_copies(&self, outcome: u8, chunks: u32, len: Sectors) {
-        // SAFETY: By the type invariant, the queue is valid.
-        let counters = unsafe { counters(self.queue()) };
-        if let Some([count, sectors]) = counters.get(usize::from(outcome)) {
+    pub fn count(&self, outcome: u8, chunks: u32, len: Sectors) {
+        if let Some([count, sectors]) = self.0.get(usize::from(outcome)) {
             count.add(i64::from(chunks), Relaxed);
             sectors.add(len.get().cast_signed(), Relaxed);
         }
+    }
+
+    /// Returns the chunks and the sectors that a counter has counted.
+    pub fn read(&self, outcome: u8) -> Option<(u64, u64)> {
+        let [count, sectors] = self.0.get(usize::from(outcome))?;
+        let read = |counter: &Atomic<i64>| counter.load(Relaxed).cast_unsigned();
+        Some((read(count), read(sectors)))
     }
 }

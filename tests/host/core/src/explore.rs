@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Explores the state machine of a batch in full: every order in which its bios can be submitted,
-//! arrive, fail on the way, be completed by a driver that ignores copies, go to the driver, be
-//! refused and completed.
+//! Explores the state machine of a chunk in full: every order in which its bios can be submitted,
+//! enter a stack, arrive, fail on the way, be ended by a driver that ignores copies, be dispatched,
+//! lose their path, and be completed.
 //!
-//! In every one of them each submitted bio must be ended exactly once, the verdicts delivered exactly
-//! once and after everything else, and each must be a success if and only if its command succeeded.
+//! In every order each submitted bio must be ended exactly once; the verdict must be delivered
+//! exactly once and after everything else; it must be a success if and only if the command
+//! succeeded; and it must be a failure if any part failed before the command did its work.
 
-use crate::protocol::{Arrival, Batch, BioList, Sole};
+use crate::{
+    plan::Side,
+    protocol::{BioList, Ended, Levels, Machine, Next, Sole},
+    verdict::{Reason, Verdict},
+};
 
-/// The error of a bio that failed on its way.
-const BROKEN: u8 = 1;
-/// The error of a command that the device failed.
-const MEDIUM: u8 = 2;
-/// The error of parts that no command can span.
-const REFUSED: u8 = 3;
-/// The error of a copy that nobody executed.
-const EARLY: u8 = 4;
+/// A bio that failed on its way.
+const BROKEN: Verdict<u8> = Verdict::Failed(1);
+/// A command that the device failed.
+const MEDIUM: Verdict<u8> = Verdict::Failed(2);
+/// A bio that a stacking driver would have had to delay.
+const BUSY: Verdict<u8> = Verdict::Fallback(Reason::Busy);
+/// Parts that no device has.
+const DOMAIN: Verdict<u8> = Verdict::Fallback(Reason::Domain);
+const DONE: Verdict<u8> = Verdict::Offloaded;
 
 impl BioList<usize> for Vec<usize> {
     fn push(&mut self, bio: usize) {
@@ -31,8 +37,8 @@ enum Bio {
     Comes,
     /// On its way down the stack.
     Travels,
-    /// Held by the machine.
-    Parked,
+    /// Held or parked.
+    Waits,
     /// With the driver.
     Dispatched,
     Ended,
@@ -44,58 +50,53 @@ enum Event {
     Submit(usize),
     Enter(usize),
     Arrive(usize),
-    /// It fails in some layer, before it arrives.
-    Fails(usize),
-    /// A driver that knows nothing of copies completes it.
-    Ignored(usize),
-    Completes(usize, Option<u8>),
+    /// Some layer ends it before it arrives. With success: a driver that knows nothing of copies.
+    EndsEarly(usize, Verdict<u8>),
+    /// The command comes back for another path.
+    FailsOver(usize),
+    Completes(usize, Verdict<u8>),
 }
 
-/// What is to be explored: how many sources and commands, whether there is a stack to enter, and
-/// whether they can be paired.
+/// What is to be explored. The destination is bio 0; the sources follow.
 #[derive(Clone, Copy, Debug)]
 struct Shape {
-    sources: usize,
-    commands: usize,
-    stacked: bool,
+    parts: usize,
+    levels: Levels,
+    /// Whether a device has all places.
     pairs: bool,
 }
 
-/// The sources are bios from 0 on; the commands follow.
 struct World {
     shape: Shape,
-    batch: Batch<Vec<usize>, u8>,
+    machine: Machine<usize, Vec<usize>, u8>,
     bios: Vec<Bio>,
     next: usize,
-    /// All sources are there.
-    ready: bool,
-    /// Commands that have not ended.
-    left: usize,
-    arrived: Vec<bool>,
-    verdicts: Vec<Option<u8>>,
-    succeeded: Vec<bool>,
+    failed_over: bool,
+    /// Whether a part failed before the dispatch, and whether the command succeeded.
+    failed: bool,
+    succeeded: bool,
     delivered: bool,
+}
+
+fn side(part: usize) -> Side {
+    match part {
+        0 => Side::Destination,
+        _ => Side::Source,
+    }
 }
 
 impl World {
     fn new(shape: Shape) -> Self {
-        let parts = shape.sources + shape.commands;
         Self {
             shape,
-            batch: Batch::new(shape.sources, if shape.stacked { parts } else { 0 }),
-            bios: vec![Bio::Unborn; parts],
+            machine: Machine::new(shape.parts, shape.levels),
+            bios: vec![Bio::Unborn; shape.parts],
             next: 0,
-            ready: false,
-            left: shape.commands,
-            arrived: vec![false; parts],
-            verdicts: vec![None; parts],
-            succeeded: vec![false; parts],
+            failed_over: false,
+            failed: false,
+            succeeded: false,
             delivered: false,
         }
-    }
-
-    fn is_command(&self, part: usize) -> bool {
-        part >= self.shape.sources
     }
 
     fn events(&self) -> Vec<Event> {
@@ -105,61 +106,73 @@ impl World {
         }
         for (part, bio) in self.bios.iter().enumerate() {
             match bio {
-                Bio::Comes => {
-                    events.extend([Event::Enter(part), Event::Fails(part), Event::Ignored(part)])
+                Bio::Comes | Bio::Travels => {
+                    events.push(if *bio == Bio::Comes {
+                        Event::Enter(part)
+                    } else {
+                        Event::Arrive(part)
+                    });
+                    let ends = [BROKEN, BUSY, DONE];
+                    events.extend(ends.map(|verdict| Event::EndsEarly(part, verdict)));
                 }
-                Bio::Travels => events.extend([
-                    Event::Arrive(part),
-                    Event::Fails(part),
-                    Event::Ignored(part),
-                ]),
-                Bio::Dispatched => events.extend([
-                    Event::Completes(part, None),
-                    Event::Completes(part, Some(MEDIUM)),
-                ]),
-                Bio::Unborn | Bio::Parked | Bio::Ended => {}
+                Bio::Dispatched => {
+                    if !self.failed_over {
+                        events.push(Event::FailsOver(part));
+                    }
+                    events.extend([DONE, MEDIUM].map(|verdict| Event::Completes(part, verdict)));
+                }
+                Bio::Unborn | Bio::Waits | Bio::Ended => {}
             }
         }
         events
     }
 
     /// The block layer ends a bio, whoever asked for it.
-    fn end(&mut self, part: usize, error: Option<u8>) {
+    fn end(&mut self, part: usize, verdict: Verdict<u8>) {
         let bio = &mut self.bios[part];
         assert!(
             !matches!(bio, Bio::Ended | Bio::Unborn),
             "{part} ended as {bio:?}"
         );
-        assert!(!self.delivered, "{part} ended after the verdicts");
+        assert!(!self.delivered, "{part} ended after the verdict");
         *bio = Bio::Ended;
-        let (ended, why) = if self.is_command(part) {
-            let verdict = error.or((!self.arrived[part]).then_some(EARLY));
-            self.verdicts[part] = verdict;
-            self.left -= 1;
-            if self.left > 0 {
-                return;
-            }
-            (self.batch.commands_ended(verdict), verdict)
-        } else {
-            let ended = self.batch.source_ended(error, EARLY);
-            (ended, self.batch.error())
-        };
-        if let Some(sole) = ended.last {
-            assert!(ended.waiting.is_empty() && ended.sources.is_empty());
-            self.deliver(sole);
+        let Ended {
+            others,
+            verdict,
+            last,
+        } = self.machine.ended(side(part), verdict);
+        if let Some(sole) = last {
+            assert!(others.is_empty());
+            self.deliver(verdict, sole);
         }
-        for parked in ended.waiting.into_iter().chain(ended.sources) {
-            assert_eq!(self.bios[parked], Bio::Parked);
-            self.end(parked, why);
+        self.end_all(others, verdict);
+    }
+
+    fn end_all(&mut self, bios: Vec<usize>, verdict: Verdict<u8>) {
+        for part in bios {
+            // What they end with is a status, which does not say everything.
+            let verdict = match verdict {
+                Verdict::Fallback(Reason::Busy) => BUSY,
+                Verdict::Fallback(_) => Verdict::Fallback(Reason::NotSupported),
+                verdict => verdict,
+            };
+            self.end(part, verdict);
         }
     }
 
-    fn deliver(&mut self, _sole: Sole) {
+    fn deliver(&mut self, verdict: Verdict<u8>, _sole: Sole) {
         assert!(!self.delivered, "delivered twice");
         assert!(self.bios.iter().all(|bio| *bio == Bio::Ended));
-        for command in self.shape.sources..self.bios.len() {
-            let verdict = self.batch.source_error().or(self.verdicts[command]);
-            assert_eq!(verdict.is_none(), self.succeeded[command], "wrong verdict");
+        assert_eq!(
+            verdict == DONE,
+            self.succeeded,
+            "wrong verdict: {verdict:?}"
+        );
+        if self.failed {
+            assert!(
+                matches!(verdict, Verdict::Failed(_)),
+                "a lost error: {verdict:?}"
+            );
         }
         self.delivered = true;
     }
@@ -167,75 +180,65 @@ impl World {
     fn step(&mut self, event: Event) {
         match event {
             Event::Submit(part) => {
-                self.bios[part] = if self.shape.stacked {
-                    Bio::Comes
-                } else {
-                    Bio::Travels
+                self.bios[part] = match self.shape.levels {
+                    Levels::Several => Bio::Comes,
+                    Levels::One => Bio::Travels,
                 };
                 self.next += 1;
             }
             Event::Enter(part) => self.enters(part),
-            Event::Arrive(part) if self.is_command(part) => self.command_arrives(part),
-            Event::Arrive(part) => self.source_arrives(part),
-            Event::Fails(part) => self.end(part, Some(BROKEN)),
-            Event::Ignored(part) => self.end(part, None),
-            Event::Completes(part, error) => {
-                self.succeeded[part] = error.is_none();
-                self.end(part, error);
+            Event::Arrive(part) => self.arrives(part),
+            Event::EndsEarly(part, verdict) => {
+                self.failed |= verdict == BROKEN;
+                self.end(part, verdict);
+            }
+            Event::FailsOver(part) => {
+                self.failed_over = true;
+                let back = self.machine.enter(part);
+                assert_eq!(back, Next::GoOn(vec![part]));
+                let again = self.machine.again(side(part), part);
+                assert_eq!(again, Next::GoOn(vec![part]));
+            }
+            Event::Completes(part, verdict) => {
+                self.succeeded = verdict == DONE;
+                self.end(part, verdict);
             }
         }
     }
 
     fn enters(&mut self, part: usize) {
-        match self.batch.enter(part) {
-            Arrival::Held => self.bios[part] = Bio::Parked,
-            Arrival::Ready(all) => {
+        match self.machine.enter(part) {
+            Next::Waits => self.bios[part] = Bio::Waits,
+            Next::GoOn(all) => {
                 assert_eq!(all.len(), self.bios.len(), "one is missing");
                 for part in all {
                     self.bios[part] = Bio::Travels;
                 }
             }
-            Arrival::Refused(part) => self.refuse(part),
-        }
-    }
-
-    fn source_arrives(&mut self, part: usize) {
-        match self.batch.source(part, part) {
-            Arrival::Held => self.bios[part] = Bio::Parked,
-            Arrival::Ready(waiting) => {
-                self.bios[part] = Bio::Parked;
-                self.ready = true;
-                for command in waiting {
-                    self.start(command);
-                }
+            Next::End(bios, verdict) => {
+                assert_eq!(bios, [part]);
+                assert_ne!(verdict, DONE);
+                self.end(part, verdict);
             }
-            Arrival::Refused(part) => self.refuse(part),
         }
     }
 
-    fn command_arrives(&mut self, part: usize) {
-        self.arrived[part] = true;
-        if self.ready {
-            return self.start(part);
-        }
-        match self.batch.command(part) {
-            Arrival::Held => self.bios[part] = Bio::Parked,
-            Arrival::Ready(_) => panic!("ready, but not all sources have arrived"),
-            Arrival::Refused(part) => self.refuse(part),
-        }
-    }
-
-    fn refuse(&mut self, part: usize) {
-        let error = self.batch.error();
-        assert!(error.is_some(), "refused without an error");
-        self.end(part, error);
-    }
-
-    fn start(&mut self, command: usize) {
-        if self.shape.pairs {
-            self.bios[command] = Bio::Dispatched;
-        } else {
-            self.end(command, Some(REFUSED));
+    fn arrives(&mut self, part: usize) {
+        let pair = if self.shape.pairs { DONE } else { DOMAIN };
+        match self.machine.arrive(side(part), part, || pair) {
+            Next::Waits => self.bios[part] = Bio::Waits,
+            Next::GoOn(bios) => {
+                assert_eq!(bios, [0]);
+                self.bios[part] = Bio::Waits;
+                let others = self.bios.iter().skip(1);
+                assert!(others.clone().all(|bio| *bio == Bio::Waits));
+                self.bios[0] = Bio::Dispatched;
+            }
+            Next::End(bios, verdict) => {
+                assert!(bios.contains(&part), "{part} was forgotten");
+                assert_ne!(verdict, DONE);
+                self.end_all(bios, verdict);
+            }
         }
     }
 }
@@ -266,19 +269,11 @@ fn explore(shape: Shape, path: &mut Vec<usize>) -> usize {
 
 #[test]
 fn every_order_ends_every_bio_once() {
-    for (sources, commands, stacked) in [
-        (1, 1, false),
-        (2, 1, false),
-        (1, 2, false),
-        (2, 2, false),
-        (1, 1, true),
-        (2, 1, true),
-    ] {
+    for (parts, levels) in [(2, Levels::One), (3, Levels::One), (2, Levels::Several)] {
         for pairs in [true, false] {
             let shape = Shape {
-                sources,
-                commands,
-                stacked,
+                parts,
+                levels,
                 pairs,
             };
             let runs = explore(shape, &mut Vec::new());

@@ -8,18 +8,14 @@
 // What the tests do not call, the engine does.
 #![allow(dead_code)]
 
-#[path = "../../../../block/copy/batch.rs"]
-mod batch;
 #[path = "../../../../block/copy/limits.rs"]
 mod limits;
-#[path = "../../../../block/copy/plan.rs"]
+#[path = "../../../../block/copy/chunk/pair.rs"]
+mod pair;
+#[path = "../../../../block/copy/plan/mod.rs"]
 mod plan;
-#[path = "../../../../block/copy/progress.rs"]
-mod progress;
-#[path = "../../../../block/copy/protocol.rs"]
+#[path = "../../../../block/copy/chunk/protocol.rs"]
 mod protocol;
-#[path = "../../../../block/copy/range.rs"]
-mod range;
 #[path = "../../../../block/copy/verdict.rs"]
 mod verdict;
 

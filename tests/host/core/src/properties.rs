@@ -4,10 +4,12 @@
 
 use crate::{
     limits::{parse_max_bytes, Wish},
-    plan::{Limits, Plan},
-    progress::{Gap, Window, WINDOW},
-    range::Range,
-    verdict::Outcome,
+    plan::{
+        progress::{Look, OnFallback, Progress},
+        window::WINDOW,
+        CommandLimits, Plan, Range,
+    },
+    verdict::{Counter, Reason, Verdict},
 };
 use kernel::block::units::{Sector, Sectors};
 use proptest::prelude::*;
@@ -25,17 +27,19 @@ fn lengths() -> impl Strategy<Value = Vec<u64>> {
     prop::collection::vec(1_u64..12, 1..10)
 }
 
-fn limits() -> impl Strategy<Value = Limits> {
-    (1_u64..20, 0_u64..5, 1_usize..5, 1_usize..4).prop_map(|(max, segment, src, dst)| Limits {
-        max: Sectors::new(max),
-        segment: Sectors::new(segment),
-        src_segments: src,
-        dst_segments: dst,
+fn limits() -> impl Strategy<Value = CommandLimits> {
+    (1_u64..20, 0_u64..5, 1_usize..5, 1_usize..4).prop_map(|(max, segment, src, dst)| {
+        CommandLimits {
+            max: Sectors::new(max),
+            segment: Sectors::new(segment),
+            src_segments: src,
+            dst_segments: dst,
+        }
     })
 }
 
-fn scaled(limits: Limits, block: u64) -> Limits {
-    Limits {
+fn scaled(limits: CommandLimits, block: u64) -> CommandLimits {
+    CommandLimits {
         max: Sectors::new(limits.max.get() * block),
         segment: Sectors::new(limits.segment.get() * block),
         ..limits
@@ -65,7 +69,7 @@ fn lists(src: &[u64], cuts: &[u64], block: u64) -> (Vec<Range>, Vec<Range>) {
 }
 
 /// Whether one command can take this.
-fn fits(src: &[Range], dst: &[Range], limits: &Limits) -> bool {
+fn fits(src: &[Range], dst: &[Range], limits: &CommandLimits) -> bool {
     let sum = |list: &[Range]| list.iter().map(|piece| piece.len().get()).sum::<u64>();
     let segments: u64 = match limits.segment.get() {
         0 => src.len() as u64,
@@ -95,7 +99,7 @@ fn part(list: &[Range], from: u64, to: u64) -> Vec<Range> {
 }
 
 /// The fewest commands that can copy all of it, tried in full.
-fn fewest(src: &[Range], dst: &[Range], limits: &Limits) -> usize {
+fn fewest(src: &[Range], dst: &[Range], limits: &CommandLimits) -> usize {
     let total: u64 = src.iter().map(|piece| piece.len().get()).sum();
     let mut best = vec![usize::MAX; total as usize + 1];
     best[0] = 0;
@@ -165,38 +169,6 @@ proptest! {
     }
 
     #[test]
-    fn batches_are_the_same_chunks(
-        src in lengths(), cuts in lengths(), limits in limits(), most in 1_usize..6,
-    ) {
-        let (src, dst) = lists(&src, &cuts, 1);
-        let mut plan = Plan::new(&src[..], &dst[..]);
-        let mut one_by_one = plan;
-        while let Some(batch) = plan.batch(&limits, most) {
-            prop_assert!((1..=most).contains(&batch.chunks()));
-            for _ in 0..batch.chunks() {
-                let chunk = one_by_one.peek(&limits);
-                prop_assert_eq!(chunk.map(|chunk| chunk.len), Some(batch.each()));
-                one_by_one.advance(batch.each());
-            }
-            let whole = batch.whole();
-            if batch.chunks() > 1 {
-                prop_assert_eq!(plan.sources(&whole).count(), 1);
-                prop_assert_eq!(plan.destinations(&whole).count(), 1);
-            }
-            // As many as there could be.
-            let next = one_by_one.peek(&limits);
-            if let Some(next) = next.filter(|_| batch.chunks() < most) {
-                let longer = Limits { max: whole.len.checked_add(next.len).unwrap(), ..limits };
-                let longer = Limits { src_segments: 1, dst_segments: 1, segment: Sectors::ZERO, ..longer };
-                let fits = plan.peek(&longer).is_some_and(|chunk| chunk.len == longer.max);
-                prop_assert!(!fits || next.len != batch.each());
-            }
-            plan.advance(whole.len);
-        }
-        prop_assert!(one_by_one.peek(&limits).is_none());
-    }
-
-    #[test]
     fn limits_never_exceed_a_wish(
         hw in any::<u32>(), user in any::<u32>(), block in block(), segment in any::<u32>(),
         src_segments in any::<u16>(), dst_segments in any::<u16>(), excluded in any::<bool>(),
@@ -236,37 +208,51 @@ proptest! {
     }
 
     #[test]
-    fn the_window_ends_in_order_and_the_gap_is_the_first(
-        outcomes in prop::collection::vec(0..Outcome::ALL.len(), 1..WINDOW),
+    fn chunks_are_taken_in_order_and_the_gap_is_the_first(
+        verdicts in prop::collection::vec(verdict(), 1..WINDOW),
         order in any::<prop::sample::Index>(),
+        fails in any::<bool>(),
     ) {
-        let outcomes: Vec<_> = outcomes.into_iter().map(|number| Outcome::ALL[number]).collect();
-        let (mut window, mut gap) = (Window::new(), Gap::NONE);
-        let slots: Vec<_> = (1..=outcomes.len() as u64)
-            .map(|len| window.begin(Sectors::new(len), 1).unwrap())
+        let on_fallback = if fails { OnFallback::Fail } else { OnFallback::Onload };
+        let mut progress = Progress::new(on_fallback);
+        let slots: Vec<_> = (1..=verdicts.len() as u64)
+            .map(|len| progress.begin(Sectors::new(len)).unwrap())
             .collect();
         let start = |chunk: usize| Sectors::new((1..=chunk as u64).sum());
-        let mut turned: Vec<usize> = (0..outcomes.len()).collect();
-        turned.rotate_left(order.index(outcomes.len()));
+        let mut turned: Vec<usize> = (0..verdicts.len()).collect();
+        turned.rotate_left(order.index(verdicts.len()));
         for chunk in turned {
-            let at = window.start_of(slots[chunk]);
-            prop_assert_eq!(at, start(chunk));
-            window.end(slots[chunk], outcomes[chunk], Sectors::ZERO);
-            if outcomes[chunk] == Outcome::Failed {
-                gap.note(at, chunk);
-            }
+            progress.end(slots[chunk], verdicts[chunk], |_| chunk);
         }
-        let first = outcomes.iter().position(|outcome| *outcome == Outcome::Failed);
+        prop_assert_eq!(progress.in_flight(), 0);
+        let ends = |verdict: &Verdict<u8>| match verdict {
+            Verdict::Failed(_) => true,
+            Verdict::Fallback(Reason::Split(_)) | Verdict::Offloaded => false,
+            Verdict::Fallback(_) => fails,
+        };
+        let first = verdicts.iter().position(ends);
+        let gap = progress.look(Look::Keep).gap;
         prop_assert_eq!(gap.get(), first.map(|chunk| (start(chunk), chunk)));
-        prop_assert_eq!(window.in_flight(), 0);
         let mut taken = Vec::new();
         let mut len = 0;
-        while let Some(run) = window.take() {
-            taken.extend(std::iter::repeat_n(run.outcome, run.chunks as usize));
+        progress.finish(|run| {
+            taken.extend(std::iter::repeat_n(run.counter, run.chunks as usize));
             len += run.len.get();
-        }
-        prop_assert_eq!(len, start(outcomes.len()).get());
-        prop_assert_eq!(taken, outcomes);
-        prop_assert_eq!(window.room(), WINDOW);
+        });
+        prop_assert_eq!(len, start(verdicts.len()).get());
+        let counters: Vec<Counter> = verdicts.iter().map(Verdict::counter).collect();
+        prop_assert_eq!(taken, counters);
+        prop_assert_eq!(progress.look(Look::Take).in_flight, 0);
     }
+}
+
+fn verdict() -> impl Strategy<Value = Verdict<u8>> {
+    prop_oneof![
+        3 => Just(Verdict::Offloaded),
+        1 => Just(Verdict::Failed(1)),
+        1 => Just(Verdict::Fallback(Reason::NotSupported)),
+        1 => Just(Verdict::Fallback(Reason::Domain)),
+        1 => Just(Verdict::Fallback(Reason::Busy)),
+        1 => (1_u64..4).prop_map(|len| Verdict::Fallback(Reason::Split(Sectors::new(len)))),
+    ]
 }

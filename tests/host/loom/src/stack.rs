@@ -1,161 +1,130 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is around the engine: bios, the layers that they travel through, and the device.
+//! What is around the engine: the block layer, stacking drivers, paths and a device.
 
-use std::sync::Arc;
-
-use loom::sync::Mutex;
+use crate::{
+    chunk,
+    place::Place,
+    plan::Cursor,
+    scenario::{Device, Stack, Thread, Way},
+    seen::Event,
+    world::{world, World},
+};
+use kernel::block::{
+    bdev::{BlockDevice, Dev},
+    bio::{Bio, OwnedBio, Status},
+    copy::{CopyDomain, CopyOp},
+    layer::Layer,
+    limits::QueueLimits,
+    units::Sectors,
+};
 use loom::thread;
+use std::{cell::Cell, iter};
 
-use crate::bottom;
-use crate::context::part_end_io;
-use crate::context::Context;
-use crate::memory::Pointer;
-use crate::top;
-use crate::world::Device;
-use crate::world::Error;
-use crate::world::Thread;
-use crate::world::Way;
-use crate::world::World;
+const CLONES: Dev = 1;
+const CLONES_OVER_PATHS: Dev = 2;
+const HEAD: Dev = 3;
+const PATHS: [Dev; 2] = [4, 5];
+const BOTTOM: Dev = 6;
+const OTHER: Dev = 7;
 
-/// What one command reads of one source.
-pub(crate) const LEN: usize = 2;
-
-/// The memory of a bio, in its context.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum RawBio {
-    Initialized,
-    Submitted,
-    Ended(Option<Error>),
-    Uninitialized,
+/// All devices that there are.
+pub(crate) struct Devices {
+    clones: BlockDevice,
+    clones_over_paths: BlockDevice,
+    head: &'static BlockDevice,
+    paths: [BlockDevice; 2],
+    bottom: BlockDevice,
+    other: BlockDevice,
 }
 
-/// Where in the stack a bio is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Level {
-    /// At a stacking driver.
-    Stack,
-    /// At the device.
-    Bottom,
-}
-
-/// The obligation to end a bio, which may be a clone, exactly once.
-pub(crate) struct OwnedBio {
-    pub(crate) context: Pointer<Context>,
-    pub(crate) index: usize,
-    pub(crate) world: &'static World,
-    pub(crate) len: usize,
-    pub(crate) domain: usize,
-    pub(crate) level: Level,
-    /// Which of the clones it is.
-    pub(crate) clone: usize,
-    clones: Option<Arc<Clones>>,
-}
-
-/// The clones of a bio, which ends with the last of them.
-struct Clones(Mutex<(usize, Option<Error>)>);
-
-impl Clones {
-    /// One of them ends. Returns what their bio ends with if it was the last.
-    fn end(&self, error: Option<Error>) -> Option<Option<Error>> {
-        let mut clones = self.0.lock().unwrap();
-        clones.0 -= 1;
-        clones.1 = clones.1.or(error);
-        (clones.0 == 0).then_some(clones.1)
+fn device(dev: Dev, domain: Option<u8>) -> BlockDevice {
+    let limits = QueueLimits {
+        logical_block: Sectors::ONE,
+        max_copy: Sectors::new(1 << 20),
+        max_copy_segment: Sectors::ZERO,
+        max_copy_src_segments: 8,
+    };
+    BlockDevice {
+        dev,
+        stacks: domain.is_none(),
+        domain: domain.map(CopyDomain),
+        head: None,
+        limits,
     }
 }
 
-impl OwnedBio {
-    /// `bio_endio()`.
-    pub(crate) fn end(self, error: Option<Error>) {
-        let error = match &self.clones {
-            None => error,
-            Some(clones) => match clones.end(error) {
-                Some(error) => error,
-                None => return,
-            },
+impl Devices {
+    pub(crate) fn new() -> Self {
+        let head: &'static BlockDevice = Box::leak(Box::new(device(HEAD, None)));
+        let path = |dev| BlockDevice {
+            head: Some(head),
+            ..device(dev, Some(3))
         };
-        self.context.parts[self.index].bio.with_mut(|bio| {
-            // SAFETY: Loom has checked that nobody else accesses it.
-            let before = unsafe { bio.replace(RawBio::Ended(error)) };
-            assert_eq!(before, RawBio::Submitted, "ended what is not in flight");
-        });
-        part_end_io(self);
-    }
-
-    /// The same bio once more: there is no such thing, but there are mistakes.
-    pub(crate) fn forge(&self) -> Self {
         Self {
-            context: self.context.clone(),
-            clones: self.clones.clone(),
-            ..*self
+            clones: device(CLONES, None),
+            clones_over_paths: device(CLONES_OVER_PATHS, None),
+            head,
+            paths: PATHS.map(path),
+            bottom: device(BOTTOM, Some(1)),
+            other: device(OTHER, Some(2)),
         }
     }
 
-    /// A stacking driver passes on two clones, so long, instead of the bio.
-    fn replace(self, len: usize) -> [Self; 2] {
-        let clones = Arc::new(Clones(Mutex::new((2, None))));
-        [1, 2].map(|clone| Self {
-            len,
-            clone,
-            clones: Some(Arc::clone(&clones)),
-            ..self.forge()
-        })
+    /// Where a bio is submitted to.
+    pub(crate) fn top(&self, stack: Stack, way: Way) -> &BlockDevice {
+        match stack {
+            Stack::Direct if way == Way::Strays => &self.other,
+            Stack::Direct => &self.bottom,
+            Stack::Clones => &self.clones,
+            Stack::Paths => self.head,
+            Stack::ClonesOverPaths => &self.clones_over_paths,
+        }
     }
 }
 
-/// `submit_bio()`: the bio travels down the stack.
-pub(crate) fn submit_bio(world: &'static World, context: &Pointer<Context>, index: usize) {
-    context.parts[index].bio.with_mut(|bio| {
-        // SAFETY: Loom has checked that nobody else accesses it.
-        let before = unsafe { bio.replace(RawBio::Submitted) };
-        assert_eq!(before, RawBio::Initialized, "submitted twice");
-    });
-    let (way, on) = world.scenario.ways[index];
-    let len = if index < context.commands {
-        context.command_len()
-    } else {
-        context.commands * LEN
-    };
-    let bio = OwnedBio {
-        context: context.clone(),
-        index,
-        world,
-        len,
-        domain: if way == Way::Strays { index + 1 } else { 0 },
-        level: if world.scenario.stacked {
-            Level::Stack
-        } else {
-            Level::Bottom
-        },
-        clone: 0,
-        clones: None,
-    };
-    go_on(on, move || match way {
-        Way::Fails => bio.end(Some(Error::Broken)),
-        Way::Ignored => bio.end(None),
-        _ if bio.level == Level::Stack => come(bio),
-        _ => travel(bio),
-    });
+loom::thread_local! {
+    /// The bio that this thread has given to the engine, and whether it has ended since.
+    static GIVEN: Cell<(usize, bool)> = Cell::new((0, false));
 }
 
-/// The bio goes on down the stack.
-fn travel(mut bio: OwnedBio) {
-    bio.level = Level::Bottom;
-    match bio.world.scenario.ways[bio.index].0 {
-        Way::Splits => {
-            let half = bio.len / 2;
-            let [first, second] = bio.replace(half);
-            go_on(Thread::Own, move || come(second));
-            come(first);
-        }
-        Way::Doubles => {
-            let len = bio.len;
-            bio.replace(len).into_iter().for_each(come);
-        }
-        Way::FailsInside => bio.end(Some(Error::Broken)),
-        _ => come(bio),
+/// The block layer.
+pub(crate) struct BlockLayer;
+
+impl Layer for BlockLayer {
+    fn submit(&self, bio: OwnedBio) {
+        let world = world();
+        let (way, on) = world.submitted(&bio);
+        go_on(on, move || match way {
+            Way::Fails => fail(bio, Status::IOERR),
+            Way::Ignored => bio.end(None),
+            _ => come(bio),
+        });
     }
+
+    fn resubmit(&self, bio: OwnedBio) {
+        world().saw(Event::Resubmitted);
+        checked(bio);
+    }
+
+    fn ended(&self, bio: &Bio) {
+        let world = world();
+        GIVEN.with(|given| {
+            if given.get().0 == address(bio) {
+                world.saw(Event::Refused);
+                given.set((0, true));
+            }
+        });
+        let on_lost_path = bio.bdev().dev() == PATHS[0] && world.has_lost_path();
+        assert!(!on_lost_path, "a bio waited on a path, which is gone");
+        if !bio.is_clone() {
+            world.ended(bio);
+        }
+    }
+}
+
+fn address(bio: &Bio) -> usize {
+    core::ptr::from_ref(bio).addr()
 }
 
 fn go_on(on: Thread, f: impl FnOnce() + 'static) {
@@ -165,36 +134,174 @@ fn go_on(on: Thread, f: impl FnOnce() + 'static) {
     }
 }
 
-/// A bio has come to a level of the stack.
+/// Whoever has the bio fails it.
+fn fail(bio: OwnedBio, status: Status) {
+    world().failed(&bio, status);
+    bio.end(Some(status));
+}
+
+/// `submit_bio_noacct_nocheck()`: a bio has come to a level of the stack.
 fn come(bio: OwnedBio) {
-    if let Some(bio) = top::intercept(bio) {
-        issue(bio);
+    let world = world();
+    world.came(&bio);
+    let stacks = bio.bdev().has_submit_bio();
+    let before = GIVEN.with(|given| given.replace((address(&bio), false)));
+    let issued = chunk::intercept(bio);
+    let (_, ended) = GIVEN.with(|given| given.replace(before));
+    match issued {
+        Some(bio) => checked(bio),
+        None if stacks && !ended => world.saw(Event::Held),
+        None => {}
     }
 }
 
-/// What comes out of the engine goes to the driver of that level.
-pub(crate) fn issue(bio: OwnedBio) {
-    match bio.level {
-        Level::Stack => travel(bio),
-        Level::Bottom => go_on(bio.world.scenario.device.1, move || execute(bio)),
+/// `submit_bio_checked()`: a bio goes to the driver.
+fn checked(bio: OwnedBio) {
+    if bio.bdev().has_submit_bio() {
+        pass_on(bio);
+    } else {
+        queue(bio);
     }
 }
 
-/// The device has the command.
-fn execute(carrier: OwnedBio) {
-    let sources = bottom::sources(&carrier);
-    assert_eq!(sources, Some(carrier.context.command_len()));
-    match carrier.world.scenario.device.0 {
-        Device::Fails => carrier.end(Some(Error::Medium)),
-        Device::Succeeds => succeed(carrier),
-        Device::FailsOver => {
-            let again = top::intercept(carrier);
-            succeed(again.expect("a command that was paired passes"));
+/// A stacking driver has a bio.
+fn pass_on(bio: OwnedBio) {
+    match world().entered(&bio) {
+        Some((way, on)) => go_on(on, move || map(bio, way)),
+        // It was there, or further up, before.
+        None => map(bio, Way::Arrives),
+    }
+}
+
+fn map(bio: OwnedBio, way: Way) {
+    let world = world();
+    match way {
+        Way::FailsInside => return fail(bio, Status::IOERR),
+        Way::Busy => return would_wait(bio, |_| unreachable!("it must not wait yet")),
+        Way::Splits(len) => {
+            chunk::split(&bio, Sectors::new(len));
+            return bio.end(Some(Status::NOTSUPP));
+        }
+        _ => {}
+    }
+    match bio.bdev().dev() {
+        CLONES => clone(&world, bio, way),
+        CLONES_OVER_PATHS => {
+            let place = (world.devices.head, Place::below(bio.start()), bio.len());
+            let [clone] = bio.into_clones([place]);
+            come(clone);
+        }
+        HEAD => choose_path(&world, bio, way),
+        dev => unreachable!("no stacking driver has device {dev}"),
+    }
+}
+
+/// Whoever has the bio would have to delay it, and goes on with it later if it may be delayed.
+fn would_wait(bio: OwnedBio, go_on_with: impl FnOnce(OwnedBio) + 'static) {
+    if bio.nowait() {
+        bio.end(Some(Status::AGAIN));
+    } else {
+        world().saw(Event::Waited);
+        go_on(Thread::Own, || go_on_with(bio));
+    }
+}
+
+/// A stacking driver passes on clones.
+fn clone(world: &World, bio: OwnedBio, way: Way) {
+    let bottom = &world.devices.bottom;
+    let (start, len) = (Place::below(bio.start()), bio.len());
+    match way {
+        Way::Strays => {
+            let [clone] = bio.into_clones([(&world.devices.other, start, len)]);
+            come(clone);
+        }
+        Way::Overlaps => {
+            let there = world.destination_below(&bio);
+            let [clone] = bio.into_clones([(bottom, there, len)]);
+            come(clone);
+        }
+        Way::Doubles => {
+            let all = (bottom, start, len);
+            bio.into_clones([all, all]).into_iter().for_each(come);
+        }
+        Way::Halves => {
+            let half = Sectors::new(len.get() / 2);
+            let middle = start.checked_add(half).expect("it is within the bio");
+            let halves = [(bottom, start, half), (bottom, middle, half)];
+            let [first, second] = bio.into_clones(halves);
+            go_on(Thread::Own, || come(second));
+            come(first);
+        }
+        _ => {
+            let [clone] = bio.into_clones([(bottom, start, len)]);
+            come(clone);
         }
     }
 }
 
-fn succeed(carrier: OwnedBio) {
-    carrier.context.shared.execute(carrier.index);
-    carrier.end(None);
+/// A driver chooses a path for the bio.
+fn choose_path(world: &World, mut bio: OwnedBio, way: Way) {
+    if way == Way::Strays {
+        move_to(&mut bio, &world.devices.other);
+        return come(bio);
+    }
+    if world.is_path_away_for(&bio) {
+        return would_wait(bio, take_path);
+    }
+    take_path(bio);
+}
+
+fn take_path(mut bio: OwnedBio) {
+    let world = world();
+    let path = usize::from(world.has_lost_path());
+    move_to(&mut bio, &world.devices.paths[path]);
+    come(bio);
+}
+
+fn move_to(bio: &mut OwnedBio, device: &'static BlockDevice) {
+    // SAFETY: All devices stay.
+    unsafe { bio.set_device(device.into()) };
+}
+
+/// `blk_mq_submit_bio()`: a device is to execute a command.
+fn queue(bio: OwnedBio) {
+    let world = world();
+    assert_eq!(bio.copy_op(), Some(CopyOp::Dst), "a source is no command");
+    assert!(chunk::fits(&bio), "the limits allow the command");
+    let (device, on) = world.scenario.device;
+    if device == Device::Waits {
+        would_wait(bio, execute);
+    } else {
+        go_on(on, || execute(bio));
+    }
+}
+
+/// The device has a command.
+fn execute(mut command: OwnedBio) {
+    let world = world();
+    let index = world.has_command(&command);
+    let expected = world.sources_below(index);
+    let mut at = Cursor::default();
+    let sources: Vec<_> = iter::from_fn(|| chunk::next_source(&command, &mut at)).collect();
+    assert_eq!(sources, expected, "other sources");
+    let count = chunk::source_count(&command);
+    assert_eq!(count, expected.len(), "another number of sources");
+    assert_eq!(command.len(), world.total(index), "another length");
+    match world.scenario.device.0 {
+        Device::Fails => fail(command, Status::MEDIUM),
+        device @ (Device::FailsOver | Device::FailsOverElsewhere) if world.fails_over(index) => {
+            world.saw(Event::FailedOver);
+            if command.bdev().path_to().is_some() {
+                world.lose_path();
+                move_to(&mut command, world.devices.head);
+            } else if device == Device::FailsOverElsewhere {
+                move_to(&mut command, &world.devices.other);
+            }
+            come(command);
+        }
+        _ => {
+            world.executed(index);
+            command.end(None);
+        }
+    }
 }

@@ -49,29 +49,27 @@ const PURE: [&[&str]; 2] = [&["core"], &["kernel", "block", "units"]];
 type Exception = (&'static str, &'static str);
 
 /// Where `bindings` may stand.
-const BINDINGS: [Exception; 5] = [
-    ("ffi.rs", "C calls it"),
-    ("ffi/", "C calls it"),
-    ("trace.rs", "tracepoints are functions of C"),
-    ("stats.rs", "the counters are an array of a C structure"),
-    ("chunk/raw.rs", "the raw pointers of a chunk"),
-];
+const BINDINGS: [Exception; 2] = [("ffi.rs", "C calls it"), ("ffi/", "C calls it")];
 
 /// Where `unsafe` may stand: files that read out or act, and decide nothing.
 const UNSAFE: [Exception; 9] = [
     ("ffi.rs", "C calls it"),
     ("ffi/", "C calls it"),
-    ("trace.rs", "tracepoints are functions of C"),
-    ("stats.rs", "the counters are in a C structure"),
-    ("chunk/raw.rs", "the raw pointers of a chunk"),
     ("chunk/memory.rs", "the one allocation of a chunk"),
-    ("job/background.rs", "a copy that outlives its caller"),
-    ("job/handle.rs", "what the end of an I/O has of a copy"),
-    ("job/buffers.rs", "buffers that are lent to I/O"),
+    ("chunk/raw.rs", "the raw pointers of a chunk"),
+    ("chunk/submit.rs", "how the bios of a chunk begin and end"),
+    ("job/handle.rs", "a copy that outlives its caller"),
+    ("job/link.rs", "what is sent to devices that stay open"),
+    (
+        "job/run.rs",
+        "what is on the stack of a copy that is waited for",
+    ),
+    ("job/tracker.rs", "who is woken: a function and a pointer"),
 ];
 
-/// The most code that the engine may be: lines without comments, imports and tests.
-const MAX_LINES: usize = 2300;
+/// The most code that the engine may be: lines without comments, imports and tests. This is what it
+/// has today, rounded up: it may shrink, and grows only if somebody changes this line.
+const MAX_LINES: usize = 2600;
 
 /// The most of these lines that may mention `unsafe`.
 const MAX_UNSAFE: usize = 80;
@@ -211,7 +209,7 @@ mod tests {
     const GOOD: [(&str, &str); 8] = [
         (ROOT, "mod chunk; mod ffi; mod job; mod limits; mod plan;"),
         ("limits.rs", "use kernel::block::units::{Sector, Sectors};"),
-        ("trace.rs", "use kernel::bindings;"),
+        ("trace.rs", "use kernel::prelude::*;"),
         (
             "plan.rs",
             "mod range; use super::limits; use core::ops::Range; use range::*;",
@@ -224,10 +222,7 @@ mod tests {
             "chunk.rs",
             "mod raw; use kernel::prelude::*; use super::{plan::Plan, trace};",
         ),
-        (
-            "chunk/raw.rs",
-            "use kernel::bindings; fn f() { unsafe { bindings::g() } }",
-        ),
+        ("chunk/raw.rs", "fn f() { unsafe { g() } }"),
         ("ffi.rs", "use super::{chunk, plan}; unsafe fn f() {}"),
     ];
 
@@ -320,14 +315,14 @@ mod tests {
 
     #[test]
     fn there_is_a_most() {
-        let (said, complaints) = judge_size(2300, 80);
+        let (said, complaints) = judge_size(MAX_LINES, 80);
         assert!(
-            said.contains("2300 lines of code") && said.contains("and 80 "),
+            said.contains(&format!("{MAX_LINES} lines of code")) && said.contains("and 80 "),
             "{said}"
         );
         assert!(complaints.is_empty());
         assert_eq!(
-            judge_size(2301, 82).1,
+            judge_size(MAX_LINES + 1, 82).1,
             ["1 lines too many", "2 too many that mention unsafe"]
         );
         let counted = size(&tree(&GOOD)).0;

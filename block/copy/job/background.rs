@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Copies that nobody waits for.
+//!
+//! The first turn is made by the caller, unless that is passing on a bio of a stacking driver.
+//! Whatever ends later queues the next turn, and the last one is always made by a worker. In between,
+//! the copy takes no thread. Its memory comes from the pool, so it needs no allocation either.
+
+use super::{
+    handle::Handle,
+    turn::Turn, //
+};
+use kernel::{
+    block::{
+        bio::plugged,
+        sched, //
+    },
+    task, //
+};
+
+/// How a copy goes on.
+enum Next {
+    /// At once.
+    Now(Handle),
+    /// When it is woken, which it may have been already.
+    Later,
+    /// It is over.
+    Over(Handle),
+}
+
+/// Begins a copy.
+///
+/// Context: task; may sleep.
+pub(super) fn start(copy: Handle) {
+    if sched::in_submit_bio() {
+        return copy.enqueue();
+    }
+    match step(copy) {
+        Next::Later => {}
+        // The caller does not do the rest, and it is not told of the end on its own stack: it may
+        // hold locks.
+        Next::Over(copy) | Next::Now(copy) => copy.enqueue(),
+    }
+}
+
+/// Makes turns until there is nothing to do for now.
+///
+/// Context: a worker.
+pub(super) fn work(mut copy: Handle) {
+    loop {
+        match step(copy) {
+            Next::Now(same) => copy = same,
+            Next::Later => return,
+            Next::Over(copy) => return copy.finish(),
+        }
+        task::cond_resched();
+    }
+}
+
+/// Makes one turn.
+fn step(mut copy: Handle) -> Next {
+    match plugged(|| copy.turn()) {
+        Turn::Over => Next::Over(copy),
+        Turn::Wait(low) => match copy.arm(low) {
+            Some(copy) => Next::Now(copy),
+            None => Next::Later,
+        },
+        Turn::Starved => {
+            // No worker waits for memory: who has it may need the only worker that there is.
+            copy.enqueue_later();
+            Next::Later
+        }
+    }
+}

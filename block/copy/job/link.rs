@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How a copy sends chunks and buffers to its devices.
+
+use super::{
+    buffers::{
+        Buffer,
+        BufferPool,
+        Use,
+        SHARE, //
+    },
+    tracker::Tracker, //
+};
+use crate::{
+    chunk::{
+        self,
+        Memory,
+        Reserve, //
+    },
+    plan::{
+        CommandLimits,
+        Plan, //
+        Range,
+    },
+    request::{
+        List,
+        Request, //
+    }, //
+};
+use core::{
+    pin::Pin,
+    ptr::NonNull, //
+};
+use kernel::{
+    block::{
+        bio::Status,
+        buffer::{
+            self,
+            Direction, //
+        },
+        units::Sectors, //
+    },
+    prelude::*, //
+};
+
+/// What copies take memory from.
+#[pin_data]
+pub(super) struct Stock {
+    chunks: Reserve,
+    #[pin]
+    pub(super) buffers: BufferPool,
+}
+
+impl Stock {
+    /// With a reserve for so many chunks, and for one buffer.
+    pub(super) fn new(chunks: u16) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            chunks: Reserve::new(chunks)?,
+            buffers <- BufferPool::new(SHARE, None),
+        }? Error)
+    }
+}
+
+/// The way of a copy to its devices and back.
+///
+/// # Invariants
+///
+/// The tracker is pinned, and used by this copy alone. It and the stock exist, and the devices of
+/// the request stay open, until nothing is in flight that was sent through here.
+pub(super) struct Link<'a> {
+    request: Request<'a>,
+    pub(super) stock: &'a Stock,
+    tracker: NonNull<Tracker>,
+}
+
+// SAFETY: The tracker is made to be used by any CPU.
+unsafe impl Send for Link<'_> {}
+
+impl<'a> Link<'a> {
+    /// # Safety
+    ///
+    /// - The tracker is used by this copy alone.
+    /// - The tracker stays where it is, the devices of the request stay open, and the stock exists,
+    ///   until nothing is in flight that was sent through here.
+    pub(super) unsafe fn new(
+        request: Request<'a>,
+        stock: &'a Stock,
+        tracker: NonNull<Tracker>,
+    ) -> Self {
+        // INVARIANT: Required of the caller.
+        Self {
+            request,
+            stock,
+            tracker,
+        }
+    }
+
+    pub(super) fn tracker(&self) -> Pin<&Tracker> {
+        // SAFETY: By the type invariant the tracker is there, and pinned.
+        unsafe { Pin::new_unchecked(self.tracker.as_ref()) }
+    }
+
+    pub(super) fn request(&self) -> &Request<'a> {
+        &self.request
+    }
+
+    /// Sends the next chunk of a plan: the best one that the limits allow or, if there is no memory
+    /// for its sources, one of a single source. Returns its length, or nothing if there is no chunk,
+    /// or the window does not take one.
+    ///
+    /// Context: task; may sleep. Does not fail for lack of memory.
+    pub(super) fn send_next(
+        &self,
+        plan: &Plan<List<'a>>,
+        limits: &CommandLimits,
+    ) -> Option<Sectors> {
+        let (chunk, memory) = [*limits, limits.one_source()].iter().find_map(|limits| {
+            let chunk = plan.peek(limits)?;
+            let sources = plan.sources(&chunk).count();
+            Some((chunk, Memory::new(&self.stock.chunks, sources).ok()?))
+        })?;
+        let (_, dst) = plan.first_ranges(&chunk)?;
+        let slot = self
+            .tracker()
+            .progress(|progress| progress.begin(chunk.len))?;
+        let devices = (self.request.src_bdev, self.request.dst_bdev);
+        let sources = plan.sources(&chunk);
+        // SAFETY: The memory was made for this chunk, of which the limits allow one destination, and
+        // no more than the devices do. The rest holds by the type invariant.
+        unsafe { chunk::submit(devices, sources, dst, memory, self.tracker(), slot) };
+        Some(chunk.len)
+    }
+
+    /// Reads into a buffer, or writes from it; the tracker gets it back. `range` is one of the
+    /// request's, or a part of it, and is no longer than a buffer.
+    ///
+    /// Context: task; may sleep.
+    pub(super) fn transfer(&self, buffer: Buffer, of: Use, range: Range) {
+        let bdev = match of.direction {
+            Direction::Read => self.request.src_bdev,
+            Direction::Write => self.request.dst_bdev,
+        };
+        let range = (range.start(), range.len());
+        // SAFETY: The ranges of a request lie within its devices. The rest holds by the type
+        // invariant.
+        unsafe { buffer.submit(of.direction, bdev, range, Some(of), self.tracker) };
+    }
+}
+
+impl buffer::Owner<Option<Use>> for Tracker {
+    fn ended(&self, buffer: Buffer) {
+        let failed = buffer.tag().zip(buffer.status());
+        let failed = failed.map(|(of, status)| (of.offset, error_of_io(status)));
+        self.buffer_ended(buffer, failed);
+    }
+}
+
+/// The error of a read or a write. There is no other way than these two.
+pub(super) fn error_of_io(status: Status) -> Error {
+    match status {
+        Status::NOTSUPP => EIO,
+        status => status.to_error(),
+    }
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Copies by reading and writing, where no device can do it.
+//!
+//! The data goes through buffers. Each buffer is read into and then written from on its own, so as
+//! many reads and writes are in flight as there are buffers. They are sent under a plug: the block
+//! layer merges neighbours to requests as large as the devices take.
+//!
+//! A copy needs one buffer to go on, which its pool has in reserve. It takes more as long as there is
+//! memory.
+
+use super::{
+    buffers::{
+        Buffer,
+        BufferList,
+        Use,
+        MAX, //
+    },
+    link::{
+        error_of_io,
+        Link, //
+    }, //
+};
+use crate::{
+    plan::{
+        gap::Gap,
+        CommandLimits,
+        Plan, //
+    },
+    request::List,
+    stats,
+    trace,
+    verdict::Counter, //
+};
+use kernel::{
+    block::{
+        buffer::Direction,
+        units::Sectors, //
+    },
+    prelude::*, //
+};
+
+/// What is read and written.
+pub(super) struct Onload {
+    /// So much is still to be read, from where the plan has come to.
+    extent: Sectors,
+    /// Buffers that are not in flight.
+    free: BufferList,
+    /// All buffers of the copy.
+    buffers: usize,
+    in_flight: usize,
+}
+
+impl Onload {
+    pub(super) fn new() -> Self {
+        Self {
+            extent: Sectors::ZERO,
+            free: BufferList::new(),
+            buffers: 0,
+            in_flight: 0,
+        }
+    }
+
+    /// So much is to be read and written.
+    pub(super) fn begin(&mut self, len: Sectors) {
+        self.extent = len;
+    }
+
+    /// Whether nothing is left to be read. What was read may not be written yet.
+    pub(super) fn has_read_all(&self) -> bool {
+        self.extent.is_zero()
+    }
+
+    /// Buffers in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Reads as much of the extent as there are buffers for, and goes past it in the plan. Stops early
+    /// when `interrupted`. Returns whether it read anything.
+    ///
+    /// Context: task; may sleep.
+    pub(super) fn read_ahead<'a>(
+        &mut self,
+        behind: &mut Plan<List<'a>>,
+        link: &Link<'a>,
+        interrupted: impl Fn() -> bool,
+    ) -> bool {
+        let most = link.request().buffer_len();
+        let mut read = false;
+        while !self.extent.is_zero() && !(read && interrupted()) {
+            let limits = CommandLimits::one_to_one(most.min(self.extent));
+            let Some(chunk) = behind.peek(&limits) else {
+                break;
+            };
+            let Some((from, to)) = behind.first_ranges(&chunk) else {
+                break;
+            };
+            let Some(buffer) = self.buffer(link) else {
+                break;
+            };
+            let of = Use {
+                direction: Direction::Read,
+                offset: chunk.offset,
+                to,
+            };
+            link.transfer(buffer, of, from);
+            self.in_flight += 1;
+            behind.advance(chunk.len);
+            self.extent = self.extent.checked_sub(chunk.len).unwrap_or_default();
+            read = true;
+        }
+        read
+    }
+
+    /// A buffer that is free, or a new one.
+    fn buffer(&mut self, link: &Link<'_>) -> Option<Buffer> {
+        if let Some(buffer) = self.free.pop() {
+            return Some(buffer);
+        }
+        if self.buffers >= MAX {
+            return None;
+        }
+        let buffer = link.stock.buffers.get(self.buffers, None)?;
+        self.buffers += 1;
+        Some(buffer)
+    }
+
+    /// Buffers have come back. What was read is written, unless it lies behind the gap or the copy
+    /// has to end with `interrupt`. Returns whether there were any buffers.
+    ///
+    /// Context: task; may sleep.
+    pub(super) fn take_back(
+        &mut self,
+        mut back: BufferList,
+        gap: &mut Gap<Error>,
+        interrupt: Option<Error>,
+        link: &Link<'_>,
+    ) -> bool {
+        let mut any = false;
+        while let Some(buffer) = back.pop() {
+            any = true;
+            self.in_flight = self.in_flight.saturating_sub(1);
+            let result = buffer
+                .status()
+                .map_or(Ok(()), |status| Err(error_of_io(status)));
+            match buffer.tag() {
+                // A gap is noted before its buffer comes back.
+                Some(of) if of.direction == Direction::Read && gap.allows(of.offset) => {
+                    if let Some(error) = interrupt {
+                        gap.note(of.offset, error);
+                        link.tracker()
+                            .progress(|progress| progress.note(of.offset, error));
+                    } else {
+                        self.write(buffer, of, link);
+                        continue;
+                    }
+                }
+                Some(of) if result.is_err() || of.direction == Direction::Write => {
+                    report(of, result, link);
+                }
+                _ => {}
+            }
+            self.free.push(buffer);
+        }
+        any
+    }
+
+    fn write(&mut self, buffer: Buffer, of: Use, link: &Link<'_>) {
+        let direction = Direction::Write;
+        link.transfer(buffer, Use { direction, ..of }, of.to);
+        self.in_flight += 1;
+    }
+
+    /// Gives all buffers back. None is in flight.
+    ///
+    /// Context: task; does not sleep.
+    pub(super) fn give_back(&mut self, link: &Link<'_>) {
+        while let Some(buffer) = self.free.pop() {
+            link.stock.buffers.put(buffer);
+        }
+    }
+}
+
+/// What a buffer was used for is over: it was written, or has failed.
+fn report(of: Use, result: Result, link: &Link<'_>) {
+    let counter = result.map_or(Counter::Failed, |()| Counter::Onloaded);
+    let dst = link.request().dst_bdev;
+    stats::count(dst, counter, 1, of.to.len());
+    trace::done(dst.dev(), of.to, counter, result);
+}

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a copy does next.
+
+use super::{
+    link::Link,
+    onload::Onload, //
+};
+use crate::{
+    plan::{
+        gap::Gap,
+        progress::{
+            Glance,
+            Look,
+            OnFallback, //
+        },
+        window::{
+            window,
+            Run,
+            REFILL,
+            WINDOW, //
+        },
+        CommandLimits,
+        Plan, //
+    },
+    request::{
+        List,
+        Request, //
+    },
+    stats,
+    trace,
+    verdict::Counter, //
+};
+use kernel::{
+    block::{
+        copy::{
+            Outcome,
+            Way, //
+        },
+        units::Sectors, //
+    },
+    prelude::*,
+    task, //
+};
+
+/// What becomes of what no device copies, if a copy may be made in this way.
+pub(super) fn on_fallback(way: Way, request: &Request<'_>) -> OnFallback {
+    if way == Way::Offload || !request.is_writable_anywhere() {
+        OnFallback::Fail
+    } else {
+        OnFallback::Onload
+    }
+}
+
+/// What ends a copy before its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Interrupt {
+    /// Nothing.
+    Never,
+    /// A fatal signal of the current task: `EINTR`.
+    Fatal,
+    /// Any signal of the current task, and freezing: `ERESTARTSYS`.
+    Any,
+}
+
+impl Interrupt {
+    /// The error of a copy that has to end now.
+    pub(crate) fn pending(self) -> Option<Error> {
+        match self {
+            Interrupt::Never => None,
+            Interrupt::Fatal => task::fatal_signal_pending().then_some(EINTR),
+            Interrupt::Any => task::signal_pending().then_some(ERESTARTSYS),
+        }
+    }
+}
+
+/// How a copy goes on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Turn {
+    /// It is over: nothing is in flight, and nothing is left to do.
+    Over,
+    /// When something in flight has ended: when a buffer comes back, or when at most so many chunks
+    /// are left.
+    Wait(usize),
+    /// When there is memory.
+    Starved,
+}
+
+/// What became of what comes next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Sent {
+    /// There is no room for it now.
+    Nothing,
+    /// Chunks of it went to the block layer, which holds them back until the turn ends.
+    Chunks,
+    /// The device does not copy it.
+    Otherwise,
+}
+
+/// A copy that is under way.
+pub(super) struct Job<'a> {
+    link: Link<'a>,
+    way: Way,
+    on_fallback: OnFallback,
+    interrupt: Interrupt,
+    /// What is sent to the device next.
+    ahead: Plan<List<'a>>,
+    /// Everything before this was copied, or is in a buffer.
+    behind: Plan<List<'a>>,
+    /// No chunk goes across this place, counted from the start of the copy.
+    cut: Sectors,
+    onload: Onload,
+}
+
+impl<'a> Job<'a> {
+    /// Prepares a copy. Its tracker was made with the same [`on_fallback`].
+    pub(super) fn new(
+        link: Link<'a>,
+        (way, on_fallback): (Way, OnFallback),
+        interrupt: Interrupt,
+    ) -> Self {
+        let plan = Plan::new(link.request().src, link.request().dst);
+        Self {
+            way,
+            on_fallback,
+            interrupt,
+            ahead: plan,
+            behind: plan,
+            cut: Sectors::ZERO,
+            onload: Onload::new(),
+            link,
+        }
+    }
+
+    /// What is left to be sent: up to the end, or to the gap.
+    fn left(&self, gap: &Gap<Error>) -> Sectors {
+        let end = gap.end(self.link.request().total);
+        end.checked_sub(self.ahead.offset()).unwrap_or_default()
+    }
+
+    /// Does what can be done now, without waiting for anything in flight.
+    ///
+    /// Context: task; may sleep.
+    pub(super) fn turn(&mut self) -> Turn {
+        loop {
+            let interrupt = self.interrupt.pending();
+            let look = if self.onload.has_read_all() {
+                Look::Take
+            } else {
+                // What was taken before is read first.
+                Look::Keep
+            };
+            let (mut glance, back) = self.link.tracker().look(look);
+            let mut acted = self.take_run(&glance);
+            acted |= self
+                .onload
+                .take_back(back, &mut glance.gap, interrupt, &self.link);
+            let stopped = interrupt.is_some() || !glance.gap.allows(self.behind.offset());
+            let interrupted = || self.interrupt.pending().is_some();
+            acted |= !stopped
+                && self
+                    .onload
+                    .read_ahead(&mut self.behind, &self.link, interrupted);
+            let idle = !acted && self.onload.has_read_all();
+            if !stopped && idle && !self.left(&glance.gap).is_zero() {
+                match self.send(&glance) {
+                    Sent::Nothing => {}
+                    // All of them were refused at once.
+                    Sent::Chunks if self.is_idle() => acted = true,
+                    Sent::Chunks => return Turn::Wait(self.low(&glance.gap)),
+                    Sent::Otherwise => acted = true,
+                }
+            }
+            if !acted {
+                return self.pause(&glance, interrupt, stopped);
+            }
+            task::cond_resched();
+        }
+    }
+
+    /// Nothing can be done now.
+    fn pause(&self, glance: &Glance<Error>, interrupt: Option<Error>, stopped: bool) -> Turn {
+        if glance.in_flight > 0 || self.onload.in_flight() > 0 {
+            return Turn::Wait(if stopped { 0 } else { self.low(&glance.gap) });
+        }
+        if !self.onload.has_read_all() && !stopped {
+            return Turn::Starved;
+        }
+        if let Some(error) = interrupt {
+            if self.behind.offset() < self.link.request().total {
+                self.fail(self.behind.offset(), error);
+            }
+        }
+        Turn::Over
+    }
+
+    /// Returns how few chunks must be in flight before the copy goes on.
+    fn low(&self, gap: &Gap<Error>) -> usize {
+        if self.left(gap).is_zero() {
+            0
+        } else {
+            REFILL
+        }
+    }
+
+    /// Chunks have ended. Returns whether any have.
+    fn take_run(&mut self, glance: &Glance<Error>) -> bool {
+        let Some(run) = glance.run else { return false };
+        self.count(run);
+        match run.counter {
+            Counter::Offloaded => self.behind.advance(run.len),
+            Counter::Split if glance.gap.allows(self.behind.offset()) => {
+                self.split(run, glance.split);
+            }
+            // Nothing is done behind the gap.
+            Counter::Split => self.behind.advance(run.len),
+            _ => self.read_and_write(run.len),
+        }
+        true
+    }
+
+    /// A chunk has to be split, `len` sectors behind its start. It is sent anew, and so are those
+    /// behind it, up to the gap.
+    fn split(&mut self, run: Run, len: Sectors) {
+        let start = self.behind.offset();
+        let block = self.link.request().split_at(len);
+        match start.checked_add(block).filter(|_| block < run.len) {
+            Some(cut) => {
+                // Without a length, the driver has to say it again.
+                self.cut = if len.is_zero() { Sectors::ZERO } else { cut };
+                self.ahead = self.behind;
+                let tracker = self.link.tracker();
+                tracker.progress(|progress| progress.restart(start, |run| self.count(run)));
+            }
+            None if self.on_fallback == OnFallback::Onload => self.read_and_write(run.len),
+            None => {
+                self.fail(start, EOPNOTSUPP);
+                self.behind.advance(run.len);
+            }
+        }
+    }
+
+    /// So much, from `behind` on, is to be read and written.
+    fn read_and_write(&mut self, len: Sectors) {
+        self.onload.begin(len);
+        trace::onload(self.link.request(), &self.behind, len);
+    }
+
+    /// Sends chunks, as far as there is room for them.
+    fn send(&mut self, glance: &Glance<Error>) -> Sent {
+        let limits = self.link.request().command_limits();
+        if self.way != Way::Onload && !limits.is_none() {
+            return self.offload(&limits, glance);
+        }
+        if glance.room < WINDOW {
+            // What is in flight comes first.
+            return Sent::Nothing;
+        }
+        let left = self.left(&glance.gap);
+        if self.way != Way::Onload {
+            self.count(Run {
+                counter: Counter::NotSupported,
+                chunks: 1,
+                len: left,
+            });
+        }
+        if self.on_fallback == OnFallback::Onload {
+            self.link.tracker().progress(|progress| progress.skip(left));
+            self.ahead.advance(left);
+            self.read_and_write(left);
+        } else {
+            self.fail(self.ahead.offset(), EOPNOTSUPP);
+        }
+        Sent::Otherwise
+    }
+
+    /// Sends chunks to the device.
+    fn offload(&mut self, limits: &CommandLimits, glance: &Glance<Error>) -> Sent {
+        // Long chunks do not fill the window.
+        let room = glance.room.saturating_sub(WINDOW - window(limits.max));
+        let mut sent = Sent::Nothing;
+        for _ in 0..room {
+            let mut limits = limits.at_most(self.left(&glance.gap));
+            match self.cut.checked_sub(self.ahead.offset()) {
+                Some(len) if !len.is_zero() => limits = limits.at_most(len),
+                _ => {}
+            }
+            let Some(len) = self.link.send_next(&self.ahead, &limits) else {
+                break;
+            };
+            self.ahead.advance(len);
+            sent = Sent::Chunks;
+            if self.interrupt.pending().is_some() {
+                // To send one may take long.
+                break;
+            }
+        }
+        sent
+    }
+
+    /// What is at `offset` was not copied.
+    fn fail(&self, offset: Sectors, why: Error) {
+        self.link
+            .tracker()
+            .progress(|progress| progress.note(offset, why));
+    }
+
+    /// Whether no chunk is in flight.
+    fn is_idle(&self) -> bool {
+        self.link
+            .tracker()
+            .progress(|progress| progress.in_flight() == 0)
+    }
+
+    fn count(&self, run: Run) {
+        stats::count(
+            self.link.request().dst_bdev,
+            run.counter,
+            run.chunks,
+            run.len,
+        );
+    }
+
+    /// How the copy has ended. Gives back what it has.
+    ///
+    /// Context: task; may sleep.
+    pub(super) fn end(&mut self) -> Outcome {
+        self.onload.give_back(&self.link);
+        let tracker = self.link.tracker();
+        let gap = tracker.progress(|progress| progress.finish(|run| self.count(run)));
+        let total = self.link.request().total;
+        match gap.get() {
+            Some((copied, error)) => Outcome {
+                copied,
+                result: Err(error),
+            },
+            None => {
+                let copied = self.behind.offset();
+                // Without an error it goes on to the end.
+                let result = if copied == total { Ok(()) } else { Err(EIO) };
+                Outcome { copied, result }
+            }
+        }
+    }
+}

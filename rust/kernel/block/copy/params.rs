@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What C asks for when it copies.
+//!
+//! C header: [`include/linux/blk-copy.h`](srctree/include/linux/blk-copy.h)
+
+use super::{
+    CopyRange,
+    Outcome, //
+};
+use crate::{
+    bindings,
+    block::bdev::BlockDevice,
+    error::{
+        code::EINVAL,
+        Error,
+        Result, //
+    },
+    ffi::{
+        c_int,
+        c_uint, //
+    },
+    module::ModuleRef,
+    types::Opaque, //
+};
+
+/// A `struct blk_copy_params`: what to copy, and whom to tell how that has ended.
+///
+/// # Invariants
+///
+/// While the reference lives, both devices stay open, the ranges stay valid and do not change, and
+/// only the engine writes the result.
+#[repr(transparent)]
+pub struct Params(Opaque<bindings::blk_copy_params>);
+
+// SAFETY: Any task may do the copy, and only one writes the result.
+unsafe impl Send for Params {}
+// SAFETY: As above.
+unsafe impl Sync for Params {}
+
+impl Params {
+    /// Uses a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// `params` is valid until the copy has ended, or for `'a` if that is longer. Until the copy has
+    /// ended both devices stay open, the ranges stay valid and do not change, and the caller does not
+    /// access the result.
+    pub unsafe fn from_raw<'a>(params: *mut bindings::blk_copy_params) -> &'a Self {
+        // INVARIANT: Required of the caller.
+        // SAFETY: `Params` is transparent, and the caller guarantees the rest.
+        unsafe { &*params.cast() }
+    }
+
+    fn get(&self) -> &bindings::blk_copy_params {
+        // SAFETY: By the type invariant, the memory is valid, and nobody writes what is read of it.
+        unsafe { &*self.0.get() }
+    }
+
+    /// Returns the device that is read, and its ranges.
+    pub fn src(&self) -> Result<(&BlockDevice, &[CopyRange])> {
+        let params = self.get();
+        // SAFETY: By the type invariant, the device is open and the ranges are valid.
+        unsafe { side(params.src_bdev, params.src, params.nr_src) }
+    }
+
+    /// Returns the device that is written, and its ranges.
+    pub fn dst(&self) -> Result<(&BlockDevice, &[CopyRange])> {
+        let params = self.get();
+        // SAFETY: By the type invariant, the device is open and the ranges are valid.
+        unsafe { side(params.dst_bdev, params.dst, params.nr_dst) }
+    }
+
+    /// Returns whether the caller does not wait, but is told of the end.
+    pub fn has_end_io(&self) -> bool {
+        self.get().end_io.is_some()
+    }
+
+    /// Takes a reference to the module that has to be told of the end.
+    pub fn owner(&self) -> ModuleRef {
+        // SAFETY: The owner is null, or the module whose code begins the copy.
+        unsafe { ModuleRef::new(self.get().owner) }
+    }
+
+    /// Writes the result down for a caller who waits. Returns it as C has it: 0, or the error.
+    pub fn report(&self, outcome: Outcome) -> c_int {
+        let error = outcome.result.map_or_else(Error::to_errno, |()| 0);
+        let raw = self.0.get();
+        // SAFETY: By the type invariant, the memory is valid, and nobody else writes these fields.
+        unsafe {
+            (*raw).copied = outcome.copied.get();
+            (*raw).error = error;
+        }
+        error
+    }
+
+    /// Writes the result down and tells the caller, who may free the memory then.
+    ///
+    /// Context: task; may sleep.
+    ///
+    /// # Safety
+    ///
+    /// This is the last use of the params.
+    pub unsafe fn end(&self, outcome: Outcome) {
+        self.report(outcome);
+        if let Some(end_io) = self.get().end_io {
+            // SAFETY: The copy has ended, which is when this is to be called.
+            unsafe { end_io(self.0.get()) };
+        }
+    }
+}
+
+/// # Safety
+///
+/// For `'a`, the device is open, and there are `count` ranges at `first` that do not change.
+unsafe fn side<'a>(
+    bdev: *mut bindings::block_device,
+    first: *const bindings::blk_copy_range,
+    count: c_uint,
+) -> Result<(&'a BlockDevice, &'a [CopyRange])> {
+    let ranges = match usize::try_from(count)? {
+        0 => &[],
+        _ if first.is_null() => return Err(EINVAL),
+        // SAFETY: The caller guarantees that they are there; `CopyRange` is transparent.
+        count => unsafe { core::slice::from_raw_parts(first.cast(), count) },
+    };
+    // SAFETY: The caller guarantees that the device is open.
+    Ok((unsafe { BlockDevice::from_raw(bdev) }, ranges))
+}
