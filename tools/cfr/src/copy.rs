@@ -12,6 +12,7 @@ use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
 use nix::errno::Errno;
 
+use crate::alarm::{Alarm, Alarms};
 use crate::device::{self, Access, How};
 use crate::size;
 
@@ -69,6 +70,10 @@ pub struct CopyArgs {
     /// Complain when the first call takes less than so many milliseconds
     #[arg(long)]
     min_ms: Option<u64>,
+    /// Have a handler of SIGALRM run every so many milliseconds; a call of --full that it interrupts is made
+    /// again. Prints also how many calls and alarms there were, and how late the handler ran at worst
+    #[arg(long, conflicts_with_all = ["repeat", "until_error"])]
+    alarm_ms: Option<u64>,
 }
 
 /// How a copy ended.
@@ -83,6 +88,24 @@ impl fmt::Display for Outcome {
         match self.error {
             None => write!(f, "copied {}", self.copied),
             Some(error) => write!(f, "error {error:?} (copied {})", self.copied),
+        }
+    }
+}
+
+/// What `cfr copy` has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub outcome: Outcome,
+    /// Calls and alarms, if there were any of the latter.
+    pub alarms: Option<(u64, Alarms)>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.outcome)?;
+        match self.alarms {
+            None => Ok(()),
+            Some((calls, alarms)) => write!(f, ", {calls} calls, {alarms}"),
         }
     }
 }
@@ -204,11 +227,13 @@ impl CopyArgs {
         ))
     }
 
-    fn once(&self, src: &File, dst: &File, len: u64) -> Result<Outcome> {
+    /// One call, or as many as it takes; how it ended, and how many there were.
+    fn once(&self, src: &File, dst: &File, len: u64) -> Result<(Outcome, u64)> {
         let mut total = Outcome {
             copied: 0,
             error: None,
         };
+        let mut calls = 0;
         loop {
             let (from, to) = (self.src_off + total.copied, self.dst_off + total.copied);
             let rest = len - total.copied;
@@ -217,30 +242,42 @@ impl CopyArgs {
             } else {
                 copy_at(src, from, dst, to, rest)?
             };
+            calls += 1;
             total.copied += one.copied;
             total.error = one.error;
-            if !self.full || one.copied == 0 || total.copied >= len {
-                return Ok(total);
+            let again =
+                one.copied > 0 || self.alarm_ms.is_some() && one.error == Some(Errno::EINTR);
+            if !self.full || !again || total.copied >= len {
+                return Ok((total, calls));
             }
         }
     }
 
     /// Copies as the arguments say, and tells how the (last) copy ended.
-    pub fn run(&self) -> Result<Outcome> {
+    pub fn run(&self) -> Result<Report> {
         let (mut src, dst) = self.open()?;
         let len = match self.len {
             Some(len) => len,
             None => device::range(&mut src, self.src_off, None)?,
         };
         let mark = self.make_it_fail.then(Mark::new).transpose()?;
+        let alarm = self.alarm_ms.map(Duration::from_millis);
+        let alarm = alarm.map(Alarm::every).transpose()?;
         let result = self.repeat(&src, &dst, len);
+        let seen = alarm.as_ref().map(Alarm::seen);
+        drop(alarm);
         drop(mark);
-        result
+        let (outcome, calls) = result?;
+        Ok(Report {
+            outcome,
+            alarms: seen.map(|seen| (calls, seen)),
+        })
     }
 
-    fn repeat(&self, src: &File, dst: &File, len: u64) -> Result<Outcome> {
+    /// Does it as often as it is told to; how it ended, and how many calls the first time took.
+    fn repeat(&self, src: &File, dst: &File, len: u64) -> Result<(Outcome, u64)> {
         let start = Instant::now();
-        let first = self.once(src, dst, len)?;
+        let (first, calls) = self.once(src, dst, len)?;
         let mut took = start.elapsed();
         if self
             .min_ms
@@ -256,7 +293,7 @@ impl CopyArgs {
             done < self.repeat
         } {
             let start = Instant::now();
-            last = self.once(src, dst, len)?;
+            (last, _) = self.once(src, dst, len)?;
             took = took.max(start.elapsed());
             done += 1;
             if !self.until_error && last != first {
@@ -269,7 +306,7 @@ impl CopyArgs {
         {
             bail!("{last}, but only after {} ms", took.as_millis());
         }
-        Ok(last)
+        Ok((last, calls))
     }
 }
 
@@ -298,6 +335,7 @@ mod tests {
             make_it_fail: false,
             max_ms: None,
             min_ms: None,
+            alarm_ms: None,
         }
     }
 
@@ -315,6 +353,21 @@ mod tests {
         args.full = true;
         assert_eq!(args.run().unwrap().to_string(), "copied 6000");
         assert_eq!(std::fs::read(&b).unwrap(), [7; 6000]);
+    }
+
+    #[test]
+    fn tells_of_alarms() {
+        // There is only one timer in this program, and another test has it.
+        let (count, latest) = (9, Duration::from_millis(3));
+        let report = Report {
+            outcome: Outcome {
+                copied: 4096,
+                error: None,
+            },
+            alarms: Some((5, Alarms { count, latest })),
+        };
+        let text = "copied 4096, 5 calls, 9 alarms, 3 ms late";
+        assert_eq!(report.to_string(), text);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! data that is a function of its place, and finds the first byte that is not as it should be. Loops are inside
 //! (`--repeat`, `batch`), because starting a process is dear in a User Mode Linux guest.
 
+mod alarm;
 mod cache;
 mod cli;
 mod copy;
