@@ -160,7 +160,7 @@ mod tests {
             "time",
             sentence,
             times,
-            Some(Target::AtMost(1.6)),
+            Some(Target::AtMost(2.0)),
         )];
         let chunk = Benchmark {
             name: "chunk",
@@ -184,7 +184,7 @@ mod tests {
         for part in [
             "│ 4 KiB ┆ 40.0 ms ┆ 40.0 ms … 50.0 ms ┆ 1.56 GiB/s ┆ ████████████████ ┆",
             "┆ ████████         ┆ 64 copies, nothing read    │",
-            "4 KiB takes 2.25 x as long as 1 MiB (2.00 … 2.50); target: at most 1.6, MISSED",
+            "4 KiB takes 2.25 x as long as 1 MiB (2.00 … 2.50); target: at most 2.0, MISSED",
             "  1 ns for each\n",
             "onload: NO RESULT: no module\n",
         ] {
@@ -197,7 +197,7 @@ mod tests {
         let value = serde_json::to_value(report()).unwrap();
         let chunk = &value["benchmarks"][0];
         assert_eq!(chunk["ratios"][0]["met"], false);
-        assert_eq!(chunk["ratios"][0]["target"]["at_most"], 1.6);
+        assert_eq!(chunk["ratios"][0]["target"]["at_most"], 2.0);
         assert_eq!(chunk["variants"][0]["copies"]["requests"], 16384);
         assert_eq!(chunk["variants"][0]["way"]["offload"]["command"], 4096);
         assert_eq!(value["benchmarks"][1]["error"], "no module");

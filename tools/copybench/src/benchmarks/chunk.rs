@@ -7,16 +7,13 @@ use blkcopy::size::human;
 use super::{discard, filled, pair, Options};
 use crate::measure::{measure, Measured, Setting, Variant};
 use crate::module;
-use crate::ratio::{Ratio, Target};
+use crate::ratio::Ratio;
 use crate::report::Benchmark;
 use crate::way::Way;
 
 const BYTES: u64 = 64 << 20;
 const SMALL: u64 = 4096;
 const LARGE: u64 = 1 << 20;
-
-/// How much longer small commands may take.
-const TARGET: Target = Target::AtMost(1.6);
 
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     module::load()?;
@@ -54,12 +51,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         human(SMALL),
         human(LARGE)
     );
-    let ratio = Ratio::new(
-        "time_small_large",
-        sentence,
-        pair(&variants, 0, 1),
-        Some(TARGET),
-    );
+    let ratio = Ratio::new("time_small_large", sentence, pair(&variants, 0, 1), None);
     let each = nanoseconds_each(&variants[0], &variants[1]);
     drop(disk);
     say("  discards, for comparison");
