@@ -6,6 +6,8 @@ mod discard;
 mod nvme;
 mod offload;
 mod onload;
+mod processes;
+mod range;
 
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
@@ -24,6 +26,10 @@ use crate::report::Benchmark;
 pub enum Name {
     /// What a command costs: small ones against large ones, by one call of the kernel
     Chunk,
+    /// `copy_file_range` against the engine below it, for several latencies and commands
+    Range,
+    /// Several tasks that copy on one disk against one
+    Processes,
     /// The kernel's reading and writing against a program's, between two disks with a latency
     Onload,
     /// `copy_file_range` within a disk against reading and writing
@@ -44,6 +50,8 @@ pub struct Options {
 pub fn run(name: Name, options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     match name {
         Name::Chunk => chunk::run(options, say),
+        Name::Range => range::run(options, say),
+        Name::Processes => processes::run(options, say),
         Name::Onload => onload::run(options, say),
         Name::Offload => offload::run(options, say),
         Name::Nvme => nvme::run(options, say),
@@ -69,6 +77,23 @@ fn fill(disk: &Disk, size: u64) -> Result<()> {
         file.write_all_at(&buf[..n], offset)
             .with_context(|| format!("cannot fill {}", disk.path.display()))
     })
+}
+
+/// A disk on which nothing was ever written. It takes no memory, and what is not there null_blk copies
+/// without moving data: so nothing but the way to the driver and back takes time.
+fn unwritten(size: u64, attributes: &[(&str, &str)]) -> Result<Disk> {
+    Disk::in_memory(size, attributes, SPARE_MEMORY)
+}
+
+/// Attributes of a disk whose requests take so many milliseconds, and whose commands may be so large.
+fn slow(milliseconds: u64, command: u64) -> [(&'static str, String); 3] {
+    // By a timer, or else as null_blk does if it is not told otherwise.
+    let irqmode = if milliseconds > 0 { "2" } else { "1" };
+    [
+        ("copy_max_bytes", command.to_string()),
+        ("irqmode", irqmode.into()),
+        ("completion_nsec", (milliseconds * 1_000_000).to_string()),
+    ]
 }
 
 /// Copies the first bytes of a disk to those behind them.

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Several tasks that copy on one disk at the same time, against one that copies as much: with a latency, and
+//! calls of one command each, the disk could do the commands of all of them at once.
+//!
+//! Where data is moved, a processor does that in place of the disk, and several tasks do not make it faster.
+//! So the same is done where nothing was ever written, which null_blk copies without moving anything. The
+//! engine below, which tasks can call through the module, shows what is possible on this machine.
+
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, Context, Result};
+use blkcopy::size::human;
+use evidence::copy;
+use evidence::disk::Disk;
+
+use super::{fill, pair, slow, unwritten, Options};
+use crate::measure::{measure, Measured, Setting, Variant};
+use crate::module;
+use crate::ratio::{Ratio, Target};
+use crate::report::Benchmark;
+use crate::way::Way;
+
+const BYTES: u64 = 256 << 20;
+const COMMAND: u64 = 8 << 20;
+/// Milliseconds.
+const LATENCY: u64 = 5;
+const TASKS: u64 = 4;
+
+/// At least so many times as much as one task.
+const TARGET: Target = Target::AtLeast(3.0);
+
+pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
+    module::load()?;
+    let mut all = Vec::new();
+    let mut ratios = Vec::new();
+    for (data, written) in [("no data", false), ("data", true)] {
+        say(&format!("  {data}"));
+        let variants = with_data(data, written, options, say)?;
+        let target = (!written).then_some(TARGET);
+        for (what, index, target) in [("call", 0, target), ("engine", 2, None)] {
+            let name = format!("rate_processes_{}_{what}", data.replace(' ', "_"));
+            let what = LABELS[index / 2];
+            let sentence = format!("{TASKS} tasks are {{}} as fast as one by {what}, {data} moved");
+            let times = pair(&variants, index, index + 1);
+            ratios.push(Ratio::new(name, sentence, times, target));
+        }
+        all.extend(variants);
+    }
+    Ok(Benchmark {
+        name: "processes",
+        title: format!(
+            "{} within one disk with a latency of {LATENCY} ms, by calls of {}",
+            human(BYTES),
+            human(COMMAND)
+        ),
+        bytes: BYTES,
+        variants: all,
+        ratios,
+        notes: vec![
+            "moving data takes a processor's time, of which several tasks have no more than one"
+                .into(),
+        ],
+    })
+}
+
+const LABELS: [&str; 2] = ["copy_file_range", "blkdev_copy_offload"];
+
+fn with_data(
+    data: &str,
+    written: bool,
+    options: &Options,
+    say: &dyn Fn(&str),
+) -> Result<Vec<Measured>> {
+    let attributes = slow(LATENCY, COMMAND);
+    let attributes = attributes
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let disk = &unwritten(2 * BYTES, &attributes)?;
+    disk.set_copy_max_bytes(COMMAND)?;
+    if written {
+        fill(disk, 2 * BYTES)?;
+    }
+    let variant = |what: usize, tasks: u64| Variant {
+        label: format!("{data}, {tasks} × {}", LABELS[what]),
+        way: Way::Offload { command: COMMAND },
+        run: Box::new(move || at_once(disk, tasks, [by_call, by_module][what])),
+    };
+    let variants = [
+        variant(0, 1),
+        variant(0, TASKS),
+        variant(1, 1),
+        variant(1, TASKS),
+    ];
+    let setting = Setting {
+        src: disk,
+        dst: disk,
+        bytes: BYTES,
+    };
+    measure(&setting, &variants, options.repeat, say)
+}
+
+/// Copies a part of the disk, from this place on, when all tasks are at the barrier.
+type Copy = fn(&Disk, u64, u64, &Barrier) -> Result<Instant>;
+
+/// Has so many tasks copy together, each its share, and returns how long that took.
+fn at_once(disk: &Disk, tasks: u64, copy: Copy) -> Result<Duration> {
+    let share = BYTES / tasks;
+    let barrier = &Barrier::new(usize::try_from(tasks)?);
+    let starts: Vec<_> = thread::scope(|scope| {
+        let tasks: Vec<_> = (0..tasks)
+            .map(|task| scope.spawn(move || copy(disk, task * share, share, barrier)))
+            .collect();
+        tasks.into_iter().map(|task| task.join()).collect()
+    });
+    let ended = Instant::now();
+    let mut first = ended;
+    for start in starts {
+        first = first.min(start.map_err(|_| anyhow!("a task has panicked"))??);
+    }
+    Ok(ended - first)
+}
+
+fn by_call(disk: &Disk, from: u64, len: u64, barrier: &Barrier) -> Result<Instant> {
+    let (src, dst) = (disk.open(false)?, disk.open(true)?);
+    barrier.wait();
+    let started = Instant::now();
+    copy::pieces(len, usize::try_from(COMMAND)?, |offset, n| {
+        let at = from + offset;
+        copy::copy_file_range((&src, at), (&dst, BYTES + at), n as u64).map(|_| ())
+    })?;
+    Ok(started)
+}
+
+fn by_module(disk: &Disk, from: u64, len: u64, barrier: &Barrier) -> Result<Instant> {
+    barrier.wait();
+    let started = Instant::now();
+    copy::pieces(len, usize::try_from(COMMAND)?, |offset, n| {
+        let at = from + offset;
+        module::copy("offload", (disk, at), (disk, BYTES + at), n as u64)
+            .map(|_| ())
+            .context("blkdev_copy_offload")
+    })?;
+    Ok(started)
+}
