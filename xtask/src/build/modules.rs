@@ -44,6 +44,8 @@ pub fn install(build: &Path) -> Result<()> {
                 .with_context(|| format!("cannot link {}", link.display()))?;
         }
     }
+    // Without any module there is no folder yet.
+    fs::create_dir_all(&folder).context("cannot create a folder")?;
     for name in [
         "modules.order",
         "modules.builtin",
