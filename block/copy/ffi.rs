@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What C calls. Each function checks, converts, calls, and maps the result. The documentation is at
-//! the functions that they call, and in
+//! What C calls. Each function checks, converts, calls, and maps the result. The documentation is
+//! at the functions that they call, and in
 //! [`include/linux/blk-copy.h`](srctree/include/linux/blk-copy.h).
 //!
 //! Here is what callers that copy use; [`bios`] is for the block layer and drivers, [`limits`] for
@@ -109,8 +109,8 @@ unsafe fn copy(
     way: Way,
     pool: *mut bindings::blk_copy_pool,
 ) -> c_int {
-    // SAFETY: Required of the caller. The pool is one that `blk_copy_pool_create` has made, and both
-    // stay until the copy has ended, which is as good as for ever here.
+    // SAFETY: Required of the caller. The pool is one that `blk_copy_pool_create` has made, and
+    // both stay until the copy has ended, which is as good as for ever here.
     let (params, pool) = unsafe { (Params::from_raw(params), pool.cast::<Pool>().as_ref()) };
     match begin(params, way, pool) {
         // They may be gone already.

@@ -2,11 +2,11 @@
 
 //! `copy_file_range(2)` between two block devices.
 //!
-//! Two files that were opened with `O_DIRECT` are copied as an `O_DIRECT` write writes, and the page
-//! cache is as coherent as after such a write: dirty pages of the source are written back before the
-//! device reads; pages of the destination are written back and dropped before it writes, and dropped
-//! again afterwards, also after an error. In all other cases the data goes through a pipe in the
-//! kernel.
+//! Two files that were opened with `O_DIRECT` are copied as an `O_DIRECT` write writes, and the
+//! page cache is as coherent as after such a write: dirty pages of the source are written back
+//! before the device reads; pages of the destination are written back and dropped before it writes,
+//! and dropped again afterwards, also after an error. In all other cases the data goes through a
+//! pipe in the kernel.
 //!
 //! # Why no lock is held
 //!
@@ -213,14 +213,15 @@ impl Direct<'_> {
             if result.is_err() || more == 0 {
                 return (copied, result);
             }
-            // Where pages are in use, others may be in use as well. Behind them the parts grow again.
+            // Where pages are in use, others may be in use as well. Behind them the parts grow
+            // again.
             reach = part.len.saturating_mul(2);
         }
         (copied, Ok(()))
     }
 
-    /// Copies the longest first part of `next` that can be copied in one way. Returns that part, how
-    /// much of it was copied, and why not all of it was.
+    /// Copies the longest first part of `next` that can be copied in one way. Returns that part,
+    /// how much of it was copied, and why not all of it was.
     fn part(&self, next: Span) -> Result<(Span, u64, Result)> {
         let (part, is_clean) = self.drop_pages(next)?;
         if !is_clean {
@@ -232,8 +233,8 @@ impl Direct<'_> {
         self.dst.invalidate_written(&part.destination())?;
         let copied = outcome.copied.to_bytes().ok_or(EINVAL)?;
         match outcome.result {
-            // Neither can the devices copy this, nor may it be written in any order: the destination
-            // is zoned. What was copied before that is a part of its own.
+            // Neither can the devices copy this, nor may it be written in any order: the
+            // destination is zoned. What was copied before that is a part of its own.
             Err(error) if error == EOPNOTSUPP && copied == 0 => {
                 Ok((part, self.through_cache(part)?, Ok(())))
             }
@@ -242,9 +243,9 @@ impl Direct<'_> {
         }
     }
 
-    /// Writes back dirty pages, and drops pages of the destination. Returns the longest first part of
-    /// `next` for which that was possible. If somebody uses a page near its start, this returns a
-    /// short part, and that its pages were not dropped.
+    /// Writes back dirty pages, and drops pages of the destination. Returns the longest first part
+    /// of `next` for which that was possible. If somebody uses a page near its start, this returns
+    /// a short part, and that its pages were not dropped.
     fn drop_pages(&self, next: Span) -> Result<(Span, bool)> {
         let short = DETOUR.max(self.block);
         let mut part = next;
@@ -259,8 +260,8 @@ impl Direct<'_> {
         }
     }
 
-    /// Writes back dirty pages on both sides. Whole pages are dropped, and their other blocks may be
-    /// dirty.
+    /// Writes back dirty pages on both sides. Whole pages are dropped, and their other blocks may
+    /// be dirty.
     fn write_back(&self, part: Span) -> Result {
         let mut done = 0;
         while done < part.len {

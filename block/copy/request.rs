@@ -110,8 +110,8 @@ impl<'a> Request<'a> {
     /// # Errors
     ///
     /// - `EPERM`: the destination is read-only.
-    /// - `ENODEV`: it does not fit, and one of the devices is gone. A device that goes away loses its
-    ///   size as well.
+    /// - `ENODEV`: it does not fit, and one of the devices is gone. A device that goes away loses
+    ///   its size as well.
     /// - `EINVAL`: a range that is empty, not on block boundaries, or past the end of its device;
     ///   lists of unequal lengths; destinations that overlap a source, or each other.
     pub(crate) fn new(

@@ -4,8 +4,8 @@
 //! then enter the stack.
 //!
 //! What a stacking driver has passed on waits at the bottom for the others, and the driver counts
-//! it: the driver cannot change its mapping before that has ended. So nothing may be passed on while
-//! throttling, which does not look at `REQ_NOWAIT`, still holds another bio back.
+//! it: the driver cannot change its mapping before that has ended. So nothing may be passed on
+//! while throttling, which does not look at `REQ_NOWAIT`, still holds another bio back.
 
 use super::{
     end::settle,

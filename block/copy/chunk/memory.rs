@@ -58,8 +58,8 @@ impl<H, P> Reserve<H, P> {
 ///
 /// # Invariants
 ///
-/// The memory has room for `H` and a [`tail`] of `count` times `P`, and nobody else uses it. It came
-/// from `reserve` if there are at most [`SMALLEST`].
+/// The memory has room for `H` and a [`tail`] of `count` times `P`, and nobody else uses it. It
+/// came from `reserve` if there are at most [`SMALLEST`].
 pub(crate) struct Memory<'a, H, P> {
     start: NonNull<H>,
     count: usize,

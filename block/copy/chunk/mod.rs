@@ -30,9 +30,9 @@
 //! None enters a stack before all have passed the throttling of the first level ([`hold`]). While
 //! they travel they carry `REQ_NOWAIT`: a stacking driver that would delay one of them fails it
 //! instead, and the others are ended. So what is parked ([`park`]) waits for nothing but the
-//! progress of the other bios of its chunk. A dispatched command waits for the device, or for a path
-//! to it, as any other request. Below a stacking driver, throttling delays a bio as it delays any
-//! other bio that this driver passes on.
+//! progress of the other bios of its chunk. A dispatched command waits for the device, or for a
+//! path to it, as any other request. Below a stacking driver, throttling delays a bio as it delays
+//! any other bio that this driver passes on.
 
 mod command;
 mod end;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The bottom of the stack. The bios of a chunk are parked here until all of them have arrived. Then
-//! the destination's bio is dispatched to the driver.
+//! The bottom of the stack. The bios of a chunk are parked here until all of them have arrived.
+//! Then the destination's bio is dispatched to the driver.
 
 use super::{
     end::settle,

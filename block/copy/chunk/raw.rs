@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A chunk in memory, and who may use it when. What the rest of the engine has of a chunk is borrowed
-//! here, from a bio that somebody owns.
+//! A chunk in memory, and who may use it when. What the rest of the engine has of a chunk is
+//! borrowed here, from a bio that somebody owns.
 
 use super::{
     memory,
@@ -106,8 +106,8 @@ pub(crate) struct Context {
     pub(super) owner: NonNull<dyn Owner>,
 }
 
-// SAFETY: Whoever has a bio of a chunk uses the chunk, on any CPU. The owner is `Sync`, and so is the
-// reserve.
+// SAFETY: Whoever has a bio of a chunk uses the chunk, on any CPU. The owner is `Sync`, and so is
+// the reserve.
 unsafe impl Send for Context {}
 
 /// Memory for a chunk, and for some chunks in reserve.
@@ -157,8 +157,8 @@ impl<'a> ContextRef<'a> {
     }
 
     fn parts(self) -> &'a [Part] {
-        // SAFETY: The chunk lives for `'a`, and has so many parts in the same allocation. A bio in a
-        // part may change at any time, but that is memory of C.
+        // SAFETY: The chunk lives for `'a`, and has so many parts in the same allocation. A bio in
+        // a part may change at any time, but that is memory of C.
         unsafe { core::slice::from_raw_parts(memory::tail(self.0).as_ptr(), self.get().parts) }
     }
 
@@ -184,9 +184,9 @@ impl Ranges for ContextRef<'_> {
 /// What a bio is a part of; [`None`] if it is not a bio of a chunk.
 pub(super) fn locate(bio: &Bio) -> Option<(&Part, ContextRef<'_>)> {
     let part = bio.copy_part()?.cast::<Part>();
-    // SAFETY: Only `submit` makes bios with a part. The chunk is freed after all its bios have ended,
-    // and a driver that passes on a clone ends the original after that clone, which `copy_limits` of
-    // its operations promises. This bio has not ended.
+    // SAFETY: Only `submit` makes bios with a part. The chunk is freed after all its bios have
+    // ended, and a driver that passes on a clone ends the original after that clone, which
+    // `copy_limits` of its operations promises. This bio has not ended.
     let part = unsafe { part.as_ref() };
     // INVARIANT: The chunk lives while the bio does.
     Some((part, ContextRef(part.context, PhantomData)))

@@ -126,7 +126,8 @@ pub(crate) unsafe fn submit<O: Owner + 'static>(
 /// # Safety
 ///
 /// `part` is memory for a part of the context, which nobody uses yet, and which does not move. The
-/// device stays open until the bio has ended; the range is no longer than the device's limits allow.
+/// device stays open until the bio has ended; the range is no longer than the device's limits
+/// allow.
 unsafe fn init_part(
     part: *mut Part,
     context: NonNull<Context>,
@@ -158,9 +159,9 @@ unsafe fn init_part(
 unsafe extern "C" fn part_end_io(bio: *mut RawBio) {
     // The bio is the first field of its part; clones have an end of their own.
     let part = bio.cast::<Part>();
-    // SAFETY: The end of this part was not told to the state machine, so the chunk lives, and the bio
-    // has ended. `ended` does not use the chunk any more once it has told the state machine. If that
-    // has made the token, the chunk is ours.
+    // SAFETY: The end of this part was not told to the state machine, so the chunk lives, and the
+    // bio has ended. `ended` does not use the chunk any more once it has told the state machine. If
+    // that has made the token, the chunk is ours.
     unsafe {
         let (context, verdict) = ((*part).context, verdict_of((*part).bio.status()));
         Bio::uninit(NonNull::new_unchecked(bio.cast()));

@@ -87,7 +87,8 @@ pub(crate) unsafe extern "C" fn blk_copy_nr_src(rq: *mut bindings::request) -> c
 ///
 /// # Safety
 ///
-/// `rq` is a request that its driver has started, or is about to start; `iter` and `range` are valid and the caller's.
+/// `rq` is a request that its driver has started, or is about to start; `iter` and `range` are
+/// valid and the caller's.
 #[export]
 pub(crate) unsafe extern "C" fn blk_copy_next_src(
     rq: *mut bindings::request,

@@ -3,8 +3,9 @@
 //! Copies that nobody waits for.
 //!
 //! The first turn is made by the caller, unless that is passing on a bio of a stacking driver.
-//! Whatever ends later queues the next turn, and the last one is always made by a worker. In between,
-//! the copy takes no thread. Its memory comes from the pool, so it needs no allocation either.
+//! Whatever ends later queues the next turn, and the last one is always made by a worker. In
+//! between, the copy takes no thread. Its memory comes from the pool, so it needs no allocation
+//! either.
 
 use super::{
     handle::Handle,

@@ -109,8 +109,8 @@ impl WorkItem for Background {
     }
 }
 
-/// The right to drive a copy. There is one. While the copy waits, it is with the tracker, which uses
-/// it to queue the copy.
+/// The right to drive a copy. There is one. While the copy waits, it is with the tracker, which
+/// uses it to queue the copy.
 pub(super) struct Handle(PoolBox<Background>);
 
 impl Handle {
@@ -126,11 +126,11 @@ impl Handle {
     ) -> Result<Self> {
         let on_fallback = on_fallback(way, &request);
         let copy = pin_init!(&this in Background {
-            // SAFETY: `arm` gives the handle to the tracker, which uses it once.
-            tracker <- Tracker::new(
-                unsafe { Waker::new(this.as_ptr().cast_const().cast(), wake) },
-                on_fallback,
-            ),
+            tracker <- {
+                // SAFETY: `arm` gives the handle to the tracker, which uses it once.
+                let waker = unsafe { Waker::new(this.as_ptr().cast_const().cast(), wake) };
+                Tracker::new(waker, on_fallback)
+            },
             work <- new_delayed_work!("blk_copy"),
             job: {
                 // SAFETY: The field is in memory that does not move.

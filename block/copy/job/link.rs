@@ -105,8 +105,8 @@ impl<'a> Link<'a> {
     }
 
     /// Sends the next chunk of a plan: the best one that the limits allow or, if there is no memory
-    /// for its sources, one of a single source. Returns its length, or nothing if there is no chunk,
-    /// or the window does not take one.
+    /// for its sources, one of a single source. Returns its length, or nothing if there is no
+    /// chunk, or the window does not take one.
     ///
     /// Context: task; may sleep. Does not fail for lack of memory.
     pub(super) fn send_next(
@@ -125,8 +125,8 @@ impl<'a> Link<'a> {
             .progress(|progress| progress.begin(chunk.len))?;
         let devices = (self.request.src_bdev, self.request.dst_bdev);
         let sources = plan.sources(&chunk);
-        // SAFETY: The memory was made for this chunk, of which the limits allow one destination, and
-        // no more than the devices do. The rest holds by the type invariant.
+        // SAFETY: The memory was made for this chunk, of which the limits allow one destination,
+        // and no more than the devices do. The rest holds by the type invariant.
         unsafe { chunk::submit(devices, sources, dst, memory, self.tracker(), slot) };
         Some(chunk.len)
     }

@@ -3,9 +3,9 @@
 //! Copies, from their start to their end.
 //!
 //! A copy is cut into chunks, which are sent to the device one after the other. Where the device
-//! cannot copy, and only there, the data is read and written ([`onload`]). What the device failed to
-//! copy is an error, and the first error ends the copy: what lies before it goes on, what lies behind
-//! it does not begin.
+//! cannot copy, and only there, the data is read and written ([`onload`]). What the device failed
+//! to copy is an error, and the first error ends the copy: what lies before it goes on, what lies
+//! behind it does not begin.
 //!
 //! [`turn`] has the policy: what a copy does next. Whoever drives the copy does not wait in the
 //! middle of a turn. Between two turns a task waits ([`run`]), or nobody does ([`background`]).

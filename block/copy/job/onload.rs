@@ -6,8 +6,8 @@
 //! many reads and writes are in flight as there are buffers. They are sent under a plug: the block
 //! layer merges neighbours to requests as large as the devices take.
 //!
-//! A copy needs one buffer to go on, which its pool has in reserve. It takes more as long as there is
-//! memory.
+//! A copy needs one buffer to go on, which its pool has in reserve. It takes more as long as there
+//! is memory.
 
 use super::{
     buffers::{
@@ -76,8 +76,8 @@ impl Onload {
         self.in_flight
     }
 
-    /// Reads as much of the extent as there are buffers for, and goes past it in the plan. Stops early
-    /// when `interrupted`. Returns whether it read anything.
+    /// Reads as much of the extent as there are buffers for, and goes past it in the plan. Stops
+    /// early when `interrupted`. Returns whether it read anything.
     ///
     /// Context: task; may sleep.
     pub(super) fn read_ahead<'a>(
@@ -88,7 +88,7 @@ impl Onload {
     ) -> bool {
         let most = link.request().buffer_len();
         let mut read = false;
-        while !self.extent.is_zero() && !(read && interrupted()) {
+        while !(self.extent.is_zero() || read && interrupted()) {
             let limits = CommandLimits::one_to_one(most.min(self.extent));
             let Some(chunk) = behind.peek(&limits) else {
                 break;

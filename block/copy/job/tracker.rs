@@ -5,9 +5,9 @@
 //!
 //! # Why a tracker is not used after it is gone
 //!
-//! The driver of a copy stops when nothing is in flight, which it sees under the lock. Whoever ended
-//! the last I/O took that lock before, and wakes the driver with the lock held. So to drop the lock
-//! is the last access.
+//! The driver of a copy stops when nothing is in flight, which it sees under the lock. Whoever
+//! ended the last I/O took that lock before, and wakes the driver with the lock held. So to drop
+//! the lock is the last access.
 
 use super::buffers::{
     Buffer,
@@ -131,8 +131,8 @@ impl Tracker {
     }
 
     /// Returns whether the driver must wait: until a buffer has come back, or a chunk has ended and
-    /// at most `low` are in flight. The driver is woken once then. It may have been woken before this
-    /// returns, so a driver that may run anywhere must not touch the copy any more.
+    /// at most `low` are in flight. The driver is woken once then. It may have been woken before
+    /// this returns, so a driver that may run anywhere must not touch the copy any more.
     #[must_use = "the copy must wait"]
     pub(super) fn arm(&self, low: usize) -> bool {
         let mut state = self.state.lock();

@@ -122,8 +122,8 @@ impl BlockDevice {
         unsafe { bindings::bdev_has_submit_bio(self.as_raw()) }
     }
 
-    /// Returns whether the device was removed. It stays so while somebody has it open, but it has no
-    /// size any more, and all I/O to it fails.
+    /// Returns whether the device was removed. It stays so while somebody has it open, but it has
+    /// no size any more, and all I/O to it fails.
     pub fn is_gone(&self) -> bool {
         // SAFETY: By the type invariant, the device is valid.
         unsafe { bindings::bdev_is_gone(self.as_raw()) }

@@ -97,8 +97,8 @@ impl Command<'_> {
     /// # Safety
     ///
     /// `rq` is a request that its driver has started, or is about to start. It is not ended or
-    /// requeued while the value lives. If it is of another operation than `REQ_OP_COPY_DST`, it has no
-    /// sources.
+    /// requeued while the value lives. If it is of another operation than `REQ_OP_COPY_DST`, it has
+    /// no sources.
     pub unsafe fn from_raw(rq: *mut bindings::request) -> Self {
         // INVARIANT: The caller guarantees it.
         Self {

@@ -72,7 +72,8 @@ impl BlockFile {
         flags & bindings::O_DIRECT != 0
     }
 
-    /// Writes what was written to stable storage, if the file was opened with `O_DSYNC` or `O_SYNC`.
+    /// Writes what was written to stable storage, if the file was opened with `O_DSYNC` or
+    /// `O_SYNC`.
     ///
     /// Context: task; may sleep.
     pub fn sync_written(&self, bytes: &Range<u64>) -> Result {

@@ -166,8 +166,8 @@ impl Sectors {
     }
 }
 
-/// A range of a block device: `len` sectors from `start` on. It is never empty, and its end fits in a
-/// [`Sector`].
+/// A range of a block device: `len` sectors from `start` on. It is never empty, and its end fits in
+/// a [`Sector`].
 ///
 /// # Invariants
 ///

@@ -24,9 +24,9 @@ pub struct Share {
     pub all: usize,
 }
 
-/// Buffers for several users. As long as there is memory, a user gets as many as its [`Share`] allows.
-/// One buffer is in reserve, for a user that has none and gets no other. So one user at a time makes
-/// progress whatever happens to the memory of the machine.
+/// Buffers for several users. As long as there is memory, a user gets as many as its [`Share`]
+/// allows. One buffer is in reserve, for a user that has none and gets no other. So one user at a
+/// time makes progress whatever happens to the memory of the machine.
 ///
 /// # Examples
 ///

@@ -43,9 +43,9 @@ impl Params {
     ///
     /// # Safety
     ///
-    /// `params` is valid until the copy has ended, or for `'a` if that is longer. Until the copy has
-    /// ended both devices stay open, the ranges stay valid and do not change, and the caller does not
-    /// access the result.
+    /// `params` is valid until the copy has ended, or for `'a` if that is longer. Until the copy
+    /// has ended both devices stay open, the ranges stay valid and do not change, and the caller
+    /// does not access the result.
     pub unsafe fn from_raw<'a>(params: *mut bindings::blk_copy_params) -> &'a Self {
         // INVARIANT: Required of the caller.
         // SAFETY: `Params` is transparent, and the caller guarantees the rest.

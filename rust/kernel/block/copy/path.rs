@@ -61,8 +61,8 @@ impl OwnedBio {
             return;
         };
         // SAFETY: The domain of a queue stays, and does not change, as long as somebody may submit
-        // bios there, and one is there. The driver of the device with the paths has submitted it, so
-        // the device stays open until the bio has ended.
+        // bios there, and one is there. The driver of the device with the paths has submitted it,
+        // so the device stays open until the bio has ended.
         unsafe {
             if let Some(head) = NonNull::new((*domain.as_ptr()).head) {
                 self.set_device(head);

@@ -94,8 +94,8 @@ pub enum Phase {
     Onload,
 }
 
-/// Traces a phase of a copy from one place to another: `block_copy_submit`, `block_copy_dispatch` or
-/// `block_copy_onload`.
+/// Traces a phase of a copy from one place to another: `block_copy_submit`, `block_copy_dispatch`
+/// or `block_copy_onload`.
 #[inline(always)]
 pub fn phase(phase: Phase, src: Place, dst: Place, len: Sectors) {
     let (from, to, len) = (src.sector.get(), dst.sector.get(), len.get());
