@@ -16,7 +16,10 @@
 
 use kernel::{
     block::{
-        bdev::OpenDevice,
+        bdev::{
+            Access,
+            OpenDevice, //
+        },
         copy::{
             self,
             CopyRange,
@@ -59,8 +62,8 @@ struct RustCopyOffload;
 
 impl kernel::Module for RustCopyOffload {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let src = open(module_parameters::src.value(), false)?;
-        let dst = open(module_parameters::dst.value(), true)?;
+        let src = open(module_parameters::src.value(), Access::Read)?;
+        let dst = open(module_parameters::dst.value(), Access::ReadWrite)?;
 
         // Positions and lengths have types of their own, so neither is taken for the other, and
         // sums that would overflow are errors.
@@ -107,8 +110,8 @@ fn report(how: &str, Outcome { copied, result }: Outcome, len: Sectors) {
     }
 }
 
-fn open(number: u32, write: bool) -> Result<OpenDevice> {
-    OpenDevice::open(&CString::try_from_fmt(fmt!("/dev/nullb{number}"))?, write)
+fn open(number: u32, access: Access) -> Result<OpenDevice> {
+    OpenDevice::open(&CString::try_from_fmt(fmt!("/dev/nullb{number}"))?, access)
 }
 
 fn list(start: Sector, len: Sectors) -> Result<KVec<CopyRange>> {

@@ -26,7 +26,10 @@
 
 use kernel::{
     block::{
-        bdev::OpenDevice,
+        bdev::{
+            Access,
+            OpenDevice, //
+        },
         copy::{
             self,
             CopyRange,
@@ -114,17 +117,17 @@ fn run(line: &str) -> Result<Outcome> {
         Some("auto") => Way::Any,
         _ => return Err(EINVAL),
     };
-    let (mut background, mut pool, mut write) = (false, None, true);
+    let (mut background, mut pool, mut access) = (false, None, Access::ReadWrite);
     for option in how {
         match option {
             "async" => background = true,
-            "readonly" => write = false,
+            "readonly" => access = Access::Read,
             "pool" => pool = Some(Arc::new(Pool::new()?, GFP_KERNEL)?),
             _ => return Err(EINVAL),
         }
     }
-    let src = open(word()?, false)?;
-    let dst = open(word()?, write)?;
+    let src = open(word()?, Access::Read)?;
+    let dst = open(word()?, access)?;
     let (from, to) = (ranges(word()?)?, ranges(word()?)?);
     if background {
         return start_and_wait(way, (src, from), (dst, to), pool);
@@ -176,8 +179,8 @@ fn start_and_wait(
     outcome.ok_or(EIO)
 }
 
-fn open(path: &str, write: bool) -> Result<OpenDevice> {
-    OpenDevice::open(&CString::try_from_fmt(fmt!("{path}"))?, write)
+fn open(path: &str, access: Access) -> Result<OpenDevice> {
+    OpenDevice::open(&CString::try_from_fmt(fmt!("{path}"))?, access)
 }
 
 /// `start+length,start+length,…`, or `-` for none.

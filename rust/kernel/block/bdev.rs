@@ -142,6 +142,15 @@ impl BlockDevice {
     }
 }
 
+/// What an [`OpenDevice`] is opened for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Access {
+    /// To be read.
+    Read,
+    /// To be read and written.
+    ReadWrite,
+}
+
 /// A block device that the kernel has opened for itself. Dropping it closes the device.
 ///
 /// # Invariants
@@ -152,26 +161,29 @@ impl BlockDevice {
 /// # Examples
 ///
 /// ```
-/// use kernel::block::bdev::OpenDevice;
+/// use kernel::block::bdev::{Access, OpenDevice};
 ///
 /// fn report() -> Result {
-///     let device = OpenDevice::open(c"/dev/nullb0", false)?;
+///     let device = OpenDevice::open(c"/dev/nullb0", Access::Read)?;
 ///     pr_info!("it has {} sectors\n", device.bdev().size().get());
 ///     Ok(())
 /// }
 ///
 /// // There is no such device.
-/// assert!(OpenDevice::open(c"/no/such/device", false).is_err());
+/// assert!(OpenDevice::open(c"/no/such/device", Access::Read).is_err());
 /// ```
 pub struct OpenDevice(NonNull<bindings::file>);
 
 impl OpenDevice {
-    /// Opens a device by its path, for reading and, if `write`, for writing. The device is not
-    /// opened exclusively: others may have it open, or mounted.
+    /// Opens a device by its path. It is not opened exclusively: others may have it open, or
+    /// mounted.
     ///
     /// Context: task; may sleep.
-    pub fn open(path: &CStr, write: bool) -> Result<Self> {
-        let mode = bindings::BLK_OPEN_READ | if write { bindings::BLK_OPEN_WRITE } else { 0 };
+    pub fn open(path: &CStr, access: Access) -> Result<Self> {
+        let mode = match access {
+            Access::Read => bindings::BLK_OPEN_READ,
+            Access::ReadWrite => bindings::BLK_OPEN_READ | bindings::BLK_OPEN_WRITE,
+        };
         let no_holder = core::ptr::null_mut();
         // SAFETY: The path is a C string. Without a holder, nothing else is asked of the caller.
         let file = from_err_ptr(unsafe {
