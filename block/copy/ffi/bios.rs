@@ -17,6 +17,7 @@ use kernel::{
         copy::Command,
         units::Sectors, //
     },
+    num::casts::u32_as_usize,
     prelude::*, //
 };
 
@@ -78,6 +79,11 @@ pub(crate) unsafe extern "C" fn blk_copy_nr_src(rq: *mut bindings::request) -> c
     // SAFETY: Required of the caller.
     let command = unsafe { Command::from_raw(rq) };
     let count = command.bio().map_or(0, chunk::source_count);
+    saturated(count)
+}
+
+/// A number of sources, of which a chunk has few.
+fn saturated(count: usize) -> c_uint {
     c_uint::try_from(count).unwrap_or(c_uint::MAX)
 }
 
@@ -97,14 +103,13 @@ pub(crate) unsafe extern "C" fn blk_copy_next_src(
 ) -> bool {
     // SAFETY: Required of the caller.
     let (command, iter, range) = unsafe { (Command::from_raw(rq), &mut *iter, &mut *range) };
-    let mut at = Cursor::new(iter.source as usize, Sectors::new(iter.done));
+    let mut at = Cursor::new(u32_as_usize(iter.source), Sectors::new(iter.done));
     let next = command
         .bio()
         .and_then(|bio| chunk::next_source(bio, &mut at));
     let Some(source) = next else { return false };
     let (index, offset) = at.get();
-    // A chunk has few sources.
-    (iter.source, iter.done) = (index as c_uint, offset.get());
+    (iter.source, iter.done) = (saturated(index), offset.get());
     (range.sector, range.nr_sects) = (source.start().get(), source.len().get());
     true
 }

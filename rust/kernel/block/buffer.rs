@@ -25,6 +25,7 @@ use crate::{
         Flags, //
     },
     bindings,
+    num::casts::usize_into_u32,
     page::{
         Page,
         PAGE_SIZE, //
@@ -269,7 +270,7 @@ impl<T: Copy + Send> Buffer<T> {
 
 /// Returns how much of each page I/O of that length uses.
 fn pieces(len: Sectors) -> impl Iterator<Item = u32> {
-    const PAGE: u32 = PAGE_SIZE as u32;
+    const PAGE: u32 = usize_into_u32::<PAGE_SIZE>();
 
     let bytes = len.to_bytes().and_then(|bytes| u32::try_from(bytes).ok());
     let mut left = bytes.unwrap_or(0);

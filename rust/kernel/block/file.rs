@@ -12,6 +12,10 @@ use crate::{
         to_result,
         Result, //
     },
+    num::casts::{
+        u32_as_u64,
+        usize_as_u64, //
+    },
     page::PAGE_SIZE,
     prelude::*,
     types::Opaque, //
@@ -19,7 +23,7 @@ use crate::{
 use core::ops::Range;
 
 /// The most bytes that one call may read, write or copy (`MAX_RW_COUNT`).
-pub const MAX_RW_COUNT: u64 = i32::MAX as u64 & !(PAGE_SIZE as u64 - 1);
+pub const MAX_RW_COUNT: u64 = u32_as_u64(i32::MAX.unsigned_abs()) & !(usize_as_u64(PAGE_SIZE) - 1);
 
 /// An open file whose inode is a block device's.
 ///

@@ -10,6 +10,7 @@ use crate::{
         bdev::BlockDevice,
         units::Sectors, //
     },
+    num::casts::u32_as_usize,
     sync::atomic::{
         Atomic,
         Relaxed, //
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// The number of counters that a queue has.
-pub const NR_OUTCOMES: usize = bindings::BLK_COPY_NR_OUTCOMES as usize;
+pub const NR_OUTCOMES: usize = u32_as_usize(bindings::BLK_COPY_NR_OUTCOMES);
 
 /// The counters of a queue: for each way in which copies to it ended, chunks and their sectors.
 ///
