@@ -46,7 +46,7 @@ pub(super) fn tail<H, P>(head: NonNull<H>) -> NonNull<P> {
 pub(crate) struct Reserve<H, P>(Mempool<Smallest<H, P>>);
 
 impl<H, P> Reserve<H, P> {
-    /// Reserves memory for so many chunks.
+    /// Reserves memory for `chunks` chunks.
     ///
     /// Context: task; may sleep.
     pub(crate) fn new(chunks: u16) -> Result<Self, AllocError> {
@@ -58,8 +58,8 @@ impl<H, P> Reserve<H, P> {
 ///
 /// # Invariants
 ///
-/// The memory has room for `H` and a [`tail`] of `count` times `P`, and nobody else uses it. It
-/// came from `reserve` if there are at most [`SMALLEST`].
+/// `start` points to memory for one `H` and a [`tail`] of `count` times `P`. Only this value uses
+/// that memory. If `count` is at most [`SMALLEST`], `reserve` has allocated it, else [`Kmalloc`].
 pub(crate) struct Memory<'a, H, P> {
     start: NonNull<H>,
     count: usize,
@@ -67,8 +67,8 @@ pub(crate) struct Memory<'a, H, P> {
 }
 
 impl<'a, H, P> Memory<'a, H, P> {
-    /// Allocates memory for a chunk of so many sources. For one source this does not fail, but may
-    /// wait for another chunk to end.
+    /// Allocates memory for a chunk with `sources` sources. With one source, this does not fail,
+    /// but it may wait until another chunk ends.
     ///
     /// Context: task; may sleep, but starts no I/O.
     pub(crate) fn new(reserve: &'a Reserve<H, P>, sources: usize) -> Result<Self, AllocError> {
@@ -105,8 +105,8 @@ impl<'a, H, P> Memory<'a, H, P> {
 
     /// # Safety
     ///
-    /// The parameters came from [`Memory::into_raw`], nobody uses the memory any more, and the
-    /// reserve exists for `'a`.
+    /// [`Memory::into_raw`] has returned the parameters, and nobody uses the memory any more. The
+    /// reserve lives for `'a`.
     pub(super) unsafe fn from_raw(
         start: NonNull<H>,
         count: usize,
@@ -125,11 +125,12 @@ impl<'a, H, P> Memory<'a, H, P> {
 impl<H, P> Drop for Memory<'_, H, P> {
     fn drop(&mut self) {
         if self.count <= SMALLEST {
-            // SAFETY: By the type invariant it came from there, and nobody else uses it.
+            // SAFETY: By the type invariant, this reserve has allocated the memory, and nobody else
+            // uses it.
             unsafe { self.reserve.0.free(self.start.cast()) };
         } else if let Ok(layout) = Self::layout(self.count) {
-            // SAFETY: By the type invariant it was allocated with this layout, and nobody else uses
-            // it.
+            // SAFETY: By the type invariant, `Kmalloc` has allocated the memory with this layout,
+            // and nobody else uses it.
             unsafe { Kmalloc::free(self.start.cast(), layout) };
         }
     }

@@ -130,7 +130,7 @@ impl<B, L: BioList<B>, S: Copy> Machine<B, L, S> {
     /// The verdict if a driver that does not know copies has ended a bio.
     const IGNORED: Verdict<S> = Verdict::Fallback(Reason::NotSupported);
 
-    /// A chunk of so many parts, none of which was submitted. The caller submits all of them.
+    /// A chunk with `parts` parts, none of which was submitted. The caller submits all of them.
     pub(crate) fn new(parts: usize, levels: Levels) -> Self {
         let (phase, outside) = match levels {
             Levels::One => (Phase::Translate, 0),

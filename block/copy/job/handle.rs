@@ -58,7 +58,7 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    /// With memory in reserve for so many copies.
+    /// Reserves memory for `copies` copies.
     pub(super) fn new(copies: u16) -> Result<Self> {
         Ok(Self {
             copies: Mempool::new(copies)?,

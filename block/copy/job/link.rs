@@ -52,7 +52,7 @@ pub(super) struct Stock {
 }
 
 impl Stock {
-    /// With a reserve for so many chunks, and for one buffer.
+    /// Reserves memory for `chunks` chunks, and for one buffer.
     pub(super) fn new(chunks: u16) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             chunks: Reserve::new(chunks)?,
