@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::failure::EXIT_CODES;
 use crate::plan::Wish;
@@ -21,7 +22,7 @@ Sizes are bytes or 64K, 4MiB, 1G (powers of 1024).";
 const NOTES: &str = "\
 Notes:
   A destination file is created if it does not exist, and is never truncated.
-  A file named \"info\" is written as ./info.
+  A file that is named like a command is written as ./info.
   Which path was taken is told by the disk's counters in debugfs, which also
   count what others copy on that disk at the same time. Where they cannot be
   read, it is unknown, unless nothing at all was read from the source's disk.
@@ -29,7 +30,9 @@ Notes:
 Examples:
   blkcopy info /dev/nvme0n1
   blkcopy /dev/vg/origin /dev/vg/copy --verify
-  blkcopy /dev/nvme0n1 /dev/nvme0n1 --src-offset 0 --dst-offset 64G --length 1G";
+  blkcopy /dev/nvme0n1 /dev/nvme0n1 --src-offset 0 --dst-offset 64G --length 1G
+  blkcopy completions bash > blkcopy.bash
+  blkcopy man > blkcopy.1";
 
 #[derive(Debug, Parser)]
 #[command(version, about = "Copy between block devices with copy_file_range(2)", long_about = ABOUT)]
@@ -46,6 +49,10 @@ pub struct Cli {
 pub enum Command {
     /// Show a device's limits, whether it can copy inside itself, and why not
     Info(InfoArgs),
+    /// Write the completions for a shell to standard output
+    Completions { shell: Shell },
+    /// Write the manual page to standard output
+    Man,
 }
 
 #[derive(Debug, Args)]
@@ -90,12 +97,40 @@ pub struct CopyArgs {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
+    /// Print nothing but errors
+    #[arg(long, short, conflicts_with = "json")]
+    pub quiet: bool,
     /// Write to a device even if it is mounted
     #[arg(long)]
     pub force: bool,
 }
 
 impl CopyArgs {
+    /// Whether nothing is shown while the copy runs.
+    pub fn is_silent(&self) -> bool {
+        self.json || self.quiet
+    }
+
+    /// The command that does the same with other ranges, for a shell.
+    pub fn again(&self, ranges: &str) -> String {
+        let [src, dst] = [&self.source, &self.destination].map(|path| path.to_string_lossy());
+        let mut words = vec![String::from("blkcopy")];
+        words.extend([&src, &dst].map(|path| shell_words::quote(path).into_owned()));
+        words.push(String::from(ranges));
+        words.extend(self.chunk.map(|chunk| format!("--chunk {chunk}")));
+        words.extend((self.jobs != 1).then(|| format!("--jobs {}", self.jobs)));
+        let switches = [
+            (self.buffered, "--buffered"),
+            (self.verify, "--verify"),
+            (self.json, "--json"),
+            (self.quiet, "--quiet"),
+            (self.force, "--force"),
+        ];
+        let given = switches.into_iter().filter(|(given, _)| *given);
+        words.extend(given.map(|(_, name)| String::from(name)));
+        words.join(" ")
+    }
+
     pub fn wish(&self) -> Wish {
         Wish {
             src_offset: self.src_offset,
@@ -113,6 +148,21 @@ mod tests {
 
     fn parse(args: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(std::iter::once("blkcopy").chain(args.split_whitespace()))
+    }
+
+    #[test]
+    fn a_command_can_be_given_again() {
+        let copy = |text: &str| parse(text).unwrap().copy.unwrap();
+        let text = "a b --src-offset 1 --chunk 4096 --jobs 2 --verify --force";
+        let again = copy(text).again("--src-offset 9");
+        assert_eq!(
+            again,
+            "blkcopy a b --src-offset 9 --chunk 4096 --jobs 2 --verify --force"
+        );
+        let mut odd = copy("a b");
+        odd.source = "it's a disk".into();
+        let words = shell_words::split(&odd.again("")).unwrap();
+        assert_eq!(words, ["blkcopy", "it's a disk", "b"]);
     }
 
     #[test]

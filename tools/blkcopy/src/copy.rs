@@ -99,7 +99,7 @@ fn transfer(
     stop: &AtomicBool,
     report: &mut Report,
 ) -> Result<Outcome> {
-    let progress = Progress::new("copying", work.split.length(), args.json);
+    let progress = Progress::new("copying", work.split.length(), args.is_silent());
     let started = Instant::now();
     let outcome = engine::run(work, &Files { src, dst }, stop, &|bytes| {
         progress.add(bytes)
@@ -134,10 +134,9 @@ fn conclude(args: &CopyArgs, plan: Plan, outcome: Outcome, report: &mut Report) 
         more => format!(" ({more} more after a gap)"),
     };
     let copied = format!(
-        "Copied exactly {done} of {} bytes{beyond}. To go on: blkcopy {} {} {resume}",
+        "Copied exactly {done} of {} bytes{beyond}. To go on: {}",
         plan.length,
-        args.source.display(),
-        args.destination.display(),
+        args.again(&resume.to_string()),
     );
     let failure = match outcome.broken {
         Some(broken) => Failure::Incomplete(format!(
@@ -238,7 +237,7 @@ fn compare(args: &CopyArgs, src: &Endpoint, dst: &Endpoint, plan: Plan) -> Resul
         // The page cache would hide what the media hold. A hint; best effort.
         let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
     }
-    let progress = Progress::new("verifying", plan.length, args.json);
+    let progress = Progress::new("verifying", plan.length, args.is_silent());
     verify::first_difference(
         (&src, plan.src_offset),
         (&dst, plan.dst_offset),

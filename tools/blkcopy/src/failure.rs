@@ -12,7 +12,11 @@ Exit codes:
   3    refused before anything was written: the device is in use, the range
        does not fit, is not aligned, or overlaps
   4    --verify found a difference
-  130  interrupted; what was copied is reported";
+  130  interrupted (SIGINT); what was copied is reported
+  143  the same by SIGTERM";
+
+/// The exit code of a copy that SIGTERM has interrupted.
+pub const TERMINATED: u8 = 143;
 
 /// Why a command did not do what was asked.
 #[derive(Debug, Error)]
@@ -29,7 +33,7 @@ pub enum Failure {
          (source offset {src}, destination offset {dst}); do not trust the destination"
     )]
     Differs { offset: u64, src: u64, dst: u64 },
-    /// SIGINT or SIGTERM.
+    /// SIGINT; after SIGTERM the program ends with [`TERMINATED`].
     #[error("interrupted. {0}")]
     Interrupted(String),
 }
@@ -80,5 +84,6 @@ mod tests {
             let line = format!("\n  {} ", failure.exit_code());
             assert!(EXIT_CODES.contains(&line), "{failure:?}");
         }
+        assert!(EXIT_CODES.contains(&format!("\n  {TERMINATED} ")));
     }
 }

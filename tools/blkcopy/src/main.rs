@@ -2,12 +2,12 @@
 //! `blkcopy`: see `blkcopy --help`, and the library for how it works.
 
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use blkcopy::cli::{Cli, Command, CopyArgs};
-use blkcopy::failure::exit_code;
+use blkcopy::failure::{exit_code, Failure, TERMINATED};
 use blkcopy::report::Report;
 use blkcopy::stats::PathTaken;
 use blkcopy::sysfs::Sysfs;
@@ -17,11 +17,18 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let signals = Signals::default();
     let result = match (cli.command, cli.copy) {
         (Some(Command::Info(args)), _) => {
             info::run(&args, &Sysfs::default()).map(|text| println!("{text}"))
         }
-        (None, Some(args)) => copy_command(&args),
+        (Some(Command::Completions { shell }), _) => {
+            let mut command = Cli::command();
+            clap_complete::generate(shell, &mut command, "blkcopy", &mut std::io::stdout());
+            Ok(())
+        }
+        (Some(Command::Man), _) => man(),
+        (None, Some(args)) => copy_command(&args, &signals),
         (None, None) => Cli::command()
             .error(
                 clap::error::ErrorKind::MissingRequiredArgument,
@@ -33,37 +40,61 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
             eprintln!("blkcopy: {err:#}");
-            ExitCode::from(exit_code(&err))
+            ExitCode::from(match err.downcast_ref() {
+                Some(Failure::Interrupted(_)) if signals.terminated() => TERMINATED,
+                _ => exit_code(&err),
+            })
         }
     }
 }
 
-fn copy_command(args: &CopyArgs) -> Result<()> {
-    let stop = stop_on_signal()?;
+fn man() -> Result<()> {
+    let page = clap_mangen::Man::new(Cli::command());
+    page.render(&mut std::io::stdout())
+        .context("cannot write the manual page")
+}
+
+fn copy_command(args: &CopyArgs, signals: &Signals) -> Result<()> {
+    signals.catch()?;
     let mut report = Report::new(
         args.source.display().to_string(),
         args.destination.display().to_string(),
     );
-    let result = copy::run(args, &Sysfs::default(), &stop, &mut report);
+    let result = copy::run(args, &Sysfs::default(), &signals.stop, &mut report);
     if args.json {
         report.error = result.as_ref().err().map(|err| format!("{err:#}"));
         println!("{}", serde_json::to_string(&report)?);
-    } else if result.is_ok() {
+    } else if result.is_ok() && !args.quiet {
         println!("{}", report.human());
-    } else if report.path != PathTaken::Nothing {
+    } else if result.is_err() && report.path != PathTaken::Nothing {
         eprintln!("path: {}", report.path.describe());
     }
     result
 }
 
-/// The first signal asks the copy to stop at the next chance, the second one
-/// ends the program.
-fn stop_on_signal() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+/// Signals that have come.
+#[derive(Default)]
+struct Signals {
+    stop: Arc<AtomicBool>,
+    terminate: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// From now on the first signal asks the copy to stop at the next chance, and the second one
+    /// ends the program.
+    fn catch(&self) -> Result<()> {
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register_conditional_default(signal, Arc::clone(&self.stop))
+                .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&self.stop)))
+                .context("cannot catch signals")?;
+        }
+        signal_hook::flag::register(SIGTERM, Arc::clone(&self.terminate))
             .context("cannot catch signals")?;
+        Ok(())
     }
-    Ok(stop)
+
+    /// Whether SIGTERM was among them.
+    fn terminated(&self) -> bool {
+        self.terminate.load(Ordering::Relaxed)
+    }
 }

@@ -35,6 +35,8 @@ impl fmt::Display for Resume {
 /// The one object that `--json` prints.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    /// Of this program.
+    pub version: &'static str,
     pub source: String,
     pub destination: String,
     pub src_offset: u64,
@@ -59,6 +61,7 @@ pub struct Report {
 impl Report {
     pub fn new(source: String, destination: String) -> Self {
         Self {
+            version: env!("CARGO_PKG_VERSION"),
             source,
             destination,
             src_offset: 0,
@@ -133,7 +136,7 @@ mod tests {
         for null in ["error", "resume"] {
             assert!(value[null].is_null());
         }
-        for key in ["source", "destination"] {
+        for key in ["version", "source", "destination"] {
             assert!(value[key].is_string());
         }
     }
