@@ -8,6 +8,7 @@
 #   init       this script
 #   job        what to run, a shell script written by ./x
 #   modules    one line of arguments of modprobe each
+#   nvme       how many NVMe devices have to be there before the job starts
 #   status     the exit status of the job, written here at the end
 # ./x passes X_EXCHANGE, X_MODULES, X_HOST (hostfs or 9p) and X_MODE (run or
 # shell) on the kernel's command line.
@@ -62,6 +63,17 @@ mount_exchange()
 	esac || die "cannot mount the exchange folder"
 }
 
+# The driver finds devices in the background. Slow machines take some seconds.
+await_nvme()
+{
+	tries=300
+	while [ "$(ls /dev | grep -c '^nvme[0-9]*n[0-9]*$')" -lt "$1" ]; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || die "no $1 NVMe devices in 30 s"
+		sleep 0.1
+	done
+}
+
 prepare()
 {
 	mkdir -p /dev/pts /dev/shm /run/lock
@@ -85,6 +97,7 @@ prepare()
 		# shellcheck disable=SC2086
 		modprobe $line || die "cannot load: modprobe $line"
 	done </run/exchange/modules
+	await_nvme "$(cat /run/exchange/nvme)"
 	hostname guest 2>/dev/null
 	umask 022
 }

@@ -230,6 +230,8 @@ struct GuestArgs {
     modules: Vec<String>,
     /// Add an NVMe device (QEMU) with the serial number copy0, copy1, ...
     ///
+    /// Its driver is loaded, and the command starts when all such devices are there.
+    ///
     /// `mssrl`, `mcl` and `msrc` are the limits of its Copy command in blocks and ranges;
     /// `logical_block_size`, `ms`, `mset` and `pi` say what its blocks are like; with `zone_size` it
     /// has zones; `paths` is the number of controllers that lead to it.
@@ -240,7 +242,7 @@ struct GuestArgs {
 impl GuestArgs {
     fn options(self) -> Options {
         let defaults = Options::new(self.guest);
-        Options {
+        let mut options = Options {
             flavour: self.flavour.flavour(),
             cpus: self.cpus.unwrap_or(defaults.cpus),
             memory: self.memory,
@@ -248,7 +250,9 @@ impl GuestArgs {
             modules: self.modules,
             nvme: self.nvme,
             ..defaults
-        }
+        };
+        options.load_nvme();
+        options
     }
 }
 
@@ -371,6 +375,7 @@ mod tests {
         };
         let options = guest.options();
         assert_eq!((options.cpus, options.nvme.len()), (4, 2));
+        assert_eq!(options.modules, ["nvme"]);
         assert_eq!((timeout.as_secs(), command.len()), (300, 2));
     }
 }

@@ -48,6 +48,7 @@ impl Exchange {
             writeln!(modules, "{}", module.replace(',', " ")).context("cannot list modules")?;
         }
         exchange.write("modules", &modules)?;
+        exchange.write("nvme", &format!("{}\n", options.awaited_nvme()))?;
         Ok(exchange)
     }
 

@@ -69,6 +69,12 @@ impl Finished {
     /// Tells the user what went wrong outside the job, if anything.
     pub fn explain(&self, options: &Options) {
         let log = self.log.display();
+        if options.guest == Guest::Um {
+            let text = std::fs::read(&self.log).unwrap_or_default();
+            if let Some(text) = um::explain(&String::from_utf8_lossy(&text), options.memory) {
+                ui::note(&text);
+            }
+        }
         match self.outcome {
             Outcome::TimedOut => ui::note(&format!(
                 "the guest did not end within {} and was stopped. Its log {log} ends so:\n{}",

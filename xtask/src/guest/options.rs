@@ -14,6 +14,9 @@ use crate::build::Flavour;
 use crate::build::Guest;
 use crate::build::Variant;
 
+/// The module that drives NVMe devices on the PCI bus.
+const NVME_DRIVER: &str = "nvme";
+
 /// The machine.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -49,6 +52,28 @@ impl Options {
             timeout: Duration::from_secs(600),
             allow_warnings: false,
         }
+    }
+
+    /// Loads the driver of NVMe devices, if there are any and it is not loaded anyway.
+    pub fn load_nvme(&mut self) {
+        if !self.nvme.is_empty() && !self.loads(NVME_DRIVER) {
+            self.modules.push(String::from(NVME_DRIVER));
+        }
+    }
+
+    /// The number of NVMe devices that have to be there before the job starts: those whose driver is
+    /// loaded. The driver finds them in the background.
+    pub fn awaited_nvme(&self) -> usize {
+        if self.loads(NVME_DRIVER) {
+            self.nvme.len()
+        } else {
+            0
+        }
+    }
+
+    fn loads(&self, name: &str) -> bool {
+        let mut modules = self.modules.iter();
+        modules.any(|module| module.split([',', ' ']).next() == Some(name))
     }
 
     /// What the kernel's command line has besides what the guest needs.
@@ -194,6 +219,20 @@ mod tests {
         assert_eq!(duration("90").unwrap(), Duration::from_secs(90));
         assert_eq!(duration("10m").unwrap(), Duration::from_secs(600));
         assert!(duration("0").is_err() && duration("soon").is_err());
+    }
+
+    #[test]
+    fn nvme_devices_are_awaited_if_their_driver_is_loaded() {
+        let mut options = Options {
+            nvme: vec!["1G".parse().unwrap()],
+            ..Options::new(Guest::Qemu)
+        };
+        assert_eq!(options.awaited_nvme(), 0);
+        options.load_nvme();
+        assert_eq!((options.modules.len(), options.awaited_nvme()), (1, 1));
+        options.modules = vec![String::from("nvme,poll_queues=1")];
+        options.load_nvme();
+        assert_eq!((options.modules.len(), options.awaited_nvme()), (1, 1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! User Mode Linux: the kernel is a program, its root is the host's through hostfs.
 
+use std::fs;
 use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use super::process;
 use super::process::Channels;
 use super::process::Running;
 use crate::build::Kernel;
+use crate::ui;
 
 /// Starts the guest.
 pub fn start(
@@ -30,6 +32,7 @@ pub fn start(
     if options.cpus != 1 {
         bail!("User Mode Linux has one CPU here: add `--guest qemu` for --cpus");
     }
+    allow_mappings(options.memory);
     let channels = Channels::new(interactive)?;
     let mut program = Vec::new();
     if let Some(dir) = memory_folder(options.memory, exchange.path()) {
@@ -39,6 +42,55 @@ pub fn start(
     program.extend(arguments(kernel, options, exchange, &channels));
     let log = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     process::start(program, channels, log)
+}
+
+/// Where the host limits the mappings of a process.
+const MAX_MAPPINGS: &str = "/proc/sys/vm/max_map_count";
+
+/// What a process has beside the pages of its memory.
+const OTHER_MAPPINGS: u64 = 65_536;
+
+/// Each page of a guest's process may be a mapping of its own on the host. A process that meets the
+/// host's limit dies of a segmentation fault, so the limit is raised where we may. Where we may not,
+/// [`explain`] tells what happened.
+fn allow_mappings(memory: u64) {
+    let Some(limit) = max_mappings() else { return };
+    let needed = needed_mappings(memory);
+    if limit < needed && fs::write(MAX_MAPPINGS, needed.to_string()).is_ok() {
+        ui::note(&format!(
+            "raised vm.max_map_count from {limit} to {needed}, for programs in the guest that use much memory"
+        ));
+    }
+}
+
+fn max_mappings() -> Option<u64> {
+    fs::read_to_string(MAX_MAPPINGS).ok()?.trim().parse().ok()
+}
+
+fn needed_mappings(memory: u64) -> u64 {
+    (memory >> 12).saturating_add(OTHER_MAPPINGS)
+}
+
+/// What UML writes when the host refuses a mapping.
+const NO_MAPPING: &str = "UML ran out of memory on the host side";
+
+/// What the log says of the host's limits, and what helps.
+pub fn explain(log: &str, memory: u64) -> Option<String> {
+    if !log.contains(NO_MAPPING) {
+        return None;
+    }
+    let (limit, needed) = (max_mappings().unwrap_or_default(), needed_mappings(memory));
+    Some(if limit < needed {
+        format!(
+            "a program in the guest used so much memory that this machine refused it another mapping, and it died: \
+             vm.max_map_count is {limit} here. As root: sysctl vm.max_map_count={needed}"
+        )
+    } else {
+        String::from(
+            "this machine had no more memory for the guest, and a program in it died: free some, or give the guest \
+             less with --memory",
+        )
+    })
 }
 
 fn arguments(
@@ -98,6 +150,19 @@ fn memory_folder(memory: u64, exchange: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_mapping_is_explained() {
+        let log = "[   12.0] UML ran out of memory on the host side! This can happen ...";
+        assert!(explain("[   12.0] all is well", 1 << 30).is_none());
+        let text = explain(log, u64::MAX).unwrap();
+        assert!(text.contains("sysctl vm.max_map_count="), "{text}");
+        let text = explain(log, 0).unwrap();
+        assert!(
+            text.contains("max_map_count") || text.contains("--memory"),
+            "{text}"
+        );
+    }
 
     #[test]
     fn memory_too_large_for_shm_goes_to_a_file() {

@@ -3,6 +3,7 @@
 
 mod arch;
 mod endian;
+mod examples;
 mod frames;
 mod guest;
 mod host;
@@ -48,6 +49,8 @@ pub enum Suite {
     Off,
     /// The kernel for 32-bit Arm builds and links: only if it is named.
     Arch,
+    /// Every example of the help texts and of the README: only if it is named.
+    Examples,
     /// Each patch of the series builds on those before it: only if it is named.
     Series,
 }
@@ -95,6 +98,7 @@ pub fn run(context: &Context, suites: &[Suite], flavour: Flavour) -> Result<Exit
             Suite::Nvme => guest::nvme(context, &mut report, flavour),
             Suite::Off => off::run(context, &mut report),
             Suite::Arch => arch::run(context, &mut report),
+            Suite::Examples => examples::run(context, &mut report),
             Suite::Series => series::run(context, &mut report),
         };
         // A suite that cannot run is a failure; the others still tell something.
