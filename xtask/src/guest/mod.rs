@@ -32,6 +32,7 @@ use crate::build::Context;
 use crate::build::Guest;
 use crate::build::Kernel;
 use crate::host::command::tail;
+use crate::tools;
 use crate::ui;
 use exchange::Exchange;
 use process::Ended;
@@ -174,6 +175,8 @@ pub fn run(context: &Context, options: &Options, job: &Job, interactive: bool) -
         bail!("a shell needs a terminal: use `./x run -- COMMAND`");
     }
     let kernel = crate::build::build(context, options.variant(), crate::build::When::Changed)?;
+    // They are in the path of the job.
+    tools::build(context)?;
     let sink = if interactive {
         Sink::Terminal
     } else {
