@@ -26,7 +26,7 @@ use crate::host::setup;
 use crate::mail;
 use crate::places;
 use crate::test;
-use crate::test::Suite;
+use crate::test::Target;
 use crate::tools;
 use crate::ui;
 
@@ -99,7 +99,8 @@ enum Command {
     ///
     /// The guest sees this machine's files; what it writes is gone when it ends. One word after
     /// `--` is a shell script, several are a program and its arguments. Status 124 means that the
-    /// time limit was over, 125 that the kernel crashed or complained.
+    /// time limit was over, 123 that the kernel crashed or complained: for `git bisect run` both are
+    /// failures.
     #[command(
         after_help = "Examples:\n  ./x run --module null_blk,memory_backed=1 -- lsblk\n  ./x run --guest qemu --nvme 1G,mssrl=256,mcl=2048,msrc=127 -- 'nvme id-ns /dev/nvme0n1'"
     )]
@@ -142,11 +143,13 @@ enum Command {
     /// Run tests: those suites that are named, or all that do not ask to be.
     ///
     /// The last line is `N passed, N failed, N skipped`.
-    #[command(after_help = "Examples:\n  ./x test\n  ./x test kunit um\n  ./x test --debug um")]
+    #[command(
+        after_help = "Examples:\n  ./x test\n  ./x test kunit um\n  ./x test um block/036\n  ./x test --debug um"
+    )]
     Test {
-        /// Which suites.
-        #[arg(value_enum)]
-        suites: Vec<Suite>,
+        /// Which suites; and of those that have a guest (um, qemu, nvme), only these tests.
+        #[arg(value_name = "SUITE|TEST", value_parser = Target::parser())]
+        targets: Vec<Target>,
         /// Kernels with lockdep, KASAN, kmemleak and the like, for um, qemu and nvme: takes hours.
         #[arg(long)]
         debug: bool,
@@ -316,9 +319,9 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Demo { guest, arguments } => {
             return tools::demo(&context, guest, arguments);
         }
-        Command::Test { suites, debug } => {
+        Command::Test { targets, debug } => {
             let flavour = FlavourArgs { debug, off: false }.flavour();
-            return test::run(&context, &suites, flavour);
+            return test::run(&context, targets, flavour);
         }
         Command::Bench(arguments) => return bench::run(&context, arguments),
         Command::Series { dir } => {
@@ -357,6 +360,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_test_can_be_named() {
+        for words in [
+            "x test um block/036",
+            "x test nvme/050",
+            "x test host kernel",
+        ] {
+            assert!(Cli::try_parse_from(words.split(' ')).is_ok(), "{words}");
+        }
+        let error = Cli::try_parse_from(["x", "test", "umm"]).unwrap_err();
+        assert!(error.to_string().contains("kunit"), "{error}");
     }
 
     #[test]

@@ -40,6 +40,9 @@ use process::Ended;
 /// What `timeout` returns, too.
 const TIMED_OUT: u8 = 124;
 
+/// The kernel crashed or complained. Not 125: that tells `git bisect run` to skip the commit.
+const CRASHED: u8 = 123;
+
 /// How a guest ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -98,8 +101,8 @@ impl Finished {
     pub fn status(&self) -> u8 {
         match self.outcome {
             Outcome::TimedOut => TIMED_OUT,
-            Outcome::Crashed => 125,
-            Outcome::Exit(0) if !self.problems.is_empty() => 125,
+            Outcome::Crashed => CRASHED,
+            Outcome::Exit(0) if !self.problems.is_empty() => CRASHED,
             Outcome::Exit(status) => status,
         }
     }

@@ -20,23 +20,38 @@ use crate::guest::Sink;
 use crate::tools;
 
 /// All tests in User Mode Linux.
-pub fn um(context: &Context, report: &mut Report, flavour: Flavour) -> Result<()> {
+pub fn um(context: &Context, report: &mut Report, flavour: Flavour, only: &[String]) -> Result<()> {
     let options = Options {
         timeout: Duration::from_secs(3000),
         ..Options::new(Guest::Um)
     };
-    check(context, report, &options.flavoured(flavour), &["block"])
+    check(
+        context,
+        report,
+        &options.flavoured(flavour),
+        &these(only, &["block"]),
+    )
 }
 
 /// The smoke tests in QEMU.
-pub fn qemu(context: &Context, report: &mut Report, flavour: Flavour) -> Result<()> {
+pub fn qemu(
+    context: &Context,
+    report: &mut Report,
+    flavour: Flavour,
+    only: &[String],
+) -> Result<()> {
     let options = Options {
         timeout: Duration::from_secs(900),
         memory: 2 << 30,
         nvme: vec![NVME_SMOKE.parse()?],
         ..Options::new(Guest::Qemu)
     };
-    check(context, report, &options.flavoured(flavour), &["--smoke"])
+    check(
+        context,
+        report,
+        &options.flavoured(flavour),
+        &these(only, &["--smoke"]),
+    )
 }
 
 /// One for the smoke tests: its commands have several ranges, and are many for little data.
@@ -59,6 +74,15 @@ const NVME: [&str; 10] = [
     "128M,zone_size=4M",
 ];
 
+/// The tests that were named, or else those of the suite.
+fn these<'a>(only: &'a [String], all: &[&'a str]) -> Vec<&'a str> {
+    if only.is_empty() {
+        all.to_vec()
+    } else {
+        only.iter().map(String::as_str).collect()
+    }
+}
+
 /// How much longer than others a debug kernel may take.
 const DEBUG_FACTOR: u32 = 4;
 
@@ -66,7 +90,12 @@ const DEBUG_FACTOR: u32 = 4;
 const DEBUG_ENVIRONMENT: [(&str, &str); 2] = [("TIMEOUT", "1800"), ("COPY_OPS", "2000")];
 
 /// The tests of NVMe in QEMU, on all of these.
-pub fn nvme(context: &Context, report: &mut Report, flavour: Flavour) -> Result<()> {
+pub fn nvme(
+    context: &Context,
+    report: &mut Report,
+    flavour: Flavour,
+    only: &[String],
+) -> Result<()> {
     let devices: Result<Vec<Nvme>> = NVME.iter().map(|text| text.parse()).collect();
     let options = Options {
         timeout: Duration::from_secs(2400),
@@ -74,7 +103,12 @@ pub fn nvme(context: &Context, report: &mut Report, flavour: Flavour) -> Result<
         nvme: devices?,
         ..Options::new(Guest::Qemu)
     };
-    check(context, report, &options.flavoured(flavour), &["nvme"])
+    check(
+        context,
+        report,
+        &options.flavoured(flavour),
+        &these(only, &["nvme"]),
+    )
 }
 
 impl Options {

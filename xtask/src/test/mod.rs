@@ -20,6 +20,8 @@ use std::time::Instant;
 
 use anyhow::bail;
 use anyhow::Result;
+use clap::builder::PossibleValue;
+use clap::builder::TypedValueParser;
 use clap::ValueEnum;
 
 use crate::build::Context;
@@ -55,6 +57,46 @@ pub enum Suite {
     Series,
 }
 
+/// What can be named: a suite, or a test of a guest, such as `block/036`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Suite(Suite),
+    Test(String),
+}
+
+impl Target {
+    /// Reads both; the suites are what a help text lists.
+    pub fn parser() -> impl TypedValueParser<Value = Self> {
+        TargetParser
+    }
+}
+
+#[derive(Clone)]
+struct TargetParser;
+
+impl TypedValueParser for TargetParser {
+    type Value = Target;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<Target, clap::Error> {
+        match value.to_str() {
+            Some(text) if text.contains('/') => Ok(Target::Test(String::from(text))),
+            _ => clap::value_parser!(Suite)
+                .parse_ref(command, argument, value)
+                .map(Target::Suite),
+        }
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let values = Suite::value_variants().iter();
+        Some(Box::new(values.filter_map(Suite::to_possible_value)))
+    }
+}
+
 /// What is run if nothing is named, in the order that finds mistakes soonest. The others take too long
 /// for that.
 const ALL: [Suite; 6] = [
@@ -69,14 +111,31 @@ const ALL: [Suite; 6] = [
 /// Those that make sense in a debug kernel.
 const DEBUG: [Suite; 3] = [Suite::Um, Suite::Qemu, Suite::Nvme];
 
+/// Suites, and tests.
+fn sort(targets: Vec<Target>) -> (Vec<Suite>, Vec<String>) {
+    let (mut suites, mut tests) = (Vec::new(), Vec::new());
+    for target in targets {
+        match target {
+            Target::Suite(suite) => suites.push(suite),
+            Target::Test(test) => tests.push(test),
+        }
+    }
+    (suites, tests)
+}
+
 /// Runs suites and prints the sum; success if nothing failed.
-pub fn run(context: &Context, suites: &[Suite], flavour: Flavour) -> Result<ExitCode> {
+pub fn run(context: &Context, targets: Vec<Target>, flavour: Flavour) -> Result<ExitCode> {
     let debug = flavour == Flavour::Debug;
-    let suites = match suites {
-        [] if debug => &DEBUG,
+    let (suites, tests) = sort(targets);
+    let suites = match suites.as_slice() {
+        [] if !tests.is_empty() => &[Suite::Um],
+        [] if debug => &DEBUG[..],
         [] => &ALL[..],
         suites => suites,
     };
+    if !tests.is_empty() && suites.iter().any(|suite| !DEBUG.contains(suite)) {
+        bail!("single tests are for the suites um, qemu and nvme, which run them in a guest");
+    }
     if debug && suites.iter().any(|suite| !DEBUG.contains(suite)) {
         bail!("--debug is for the suites um, qemu and nvme, which have guests that can be slow");
     }
@@ -93,9 +152,9 @@ pub fn run(context: &Context, suites: &[Suite], flavour: Flavour) -> Result<Exit
             Suite::Host => host::run(context, &mut report),
             Suite::Kernel => kernel::run(context, &mut report),
             Suite::Kunit => ktap::run(context, &mut report),
-            Suite::Um => guest::um(context, &mut report, flavour),
-            Suite::Qemu => guest::qemu(context, &mut report, flavour),
-            Suite::Nvme => guest::nvme(context, &mut report, flavour),
+            Suite::Um => guest::um(context, &mut report, flavour, &tests),
+            Suite::Qemu => guest::qemu(context, &mut report, flavour, &tests),
+            Suite::Nvme => guest::nvme(context, &mut report, flavour, &tests),
             Suite::Off => off::run(context, &mut report),
             Suite::Arch => arch::run(context, &mut report),
             Suite::Examples => examples::run(context, &mut report),
