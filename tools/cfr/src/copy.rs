@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -70,6 +70,10 @@ pub struct CopyArgs {
     /// Complain when the first call takes less than so many milliseconds
     #[arg(long)]
     min_ms: Option<u64>,
+    /// Write `copy begins` and `copy ends` to this file around it: the trace_marker of a trace that is to tell
+    /// what the copy did from what others do
+    #[arg(long)]
+    mark: Option<PathBuf>,
     /// Have a handler of SIGALRM run every so many milliseconds; a call of --full that it interrupts is made
     /// again. Prints also how many calls and alarms there were, and how late the handler ran at worst
     #[arg(long, conflicts_with_all = ["repeat", "until_error"])]
@@ -263,7 +267,18 @@ impl CopyArgs {
         let mark = self.make_it_fail.then(Mark::new).transpose()?;
         let alarm = self.alarm_ms.map(Duration::from_millis);
         let alarm = alarm.map(Alarm::every).transpose()?;
+        let trace = self.mark.as_ref().map(|path| {
+            let file = File::options().write(true).open(path);
+            file.with_context(|| format!("cannot open {}", path.display()))
+        });
+        let trace = trace.transpose()?;
+        let say = |text: &[u8]| match trace.as_ref() {
+            Some(mut file) => file.write_all(text).context("cannot mark the trace"),
+            None => Ok(()),
+        };
+        say(b"copy begins\n")?;
         let result = self.repeat(&src, &dst, len);
+        say(b"copy ends\n")?;
         let seen = alarm.as_ref().map(Alarm::seen);
         drop(alarm);
         drop(mark);
@@ -335,6 +350,7 @@ mod tests {
             make_it_fail: false,
             max_ms: None,
             min_ms: None,
+            mark: None,
             alarm_ms: None,
         }
     }

@@ -40,6 +40,9 @@ pub struct ModelArgs {
     /// Copies may fail or stop early; what they claim to have copied must still be there
     #[arg(long)]
     may_fail: bool,
+    /// Write into this file how many bytes were copied to each device
+    #[arg(long)]
+    tally: Option<PathBuf>,
 }
 
 /// What is remembered of each device.
@@ -60,9 +63,21 @@ impl Device {
     }
 }
 
+/// The bytes that were copied to one device, so that a test can compare them with the kernel's counters.
+#[derive(Default)]
+struct Tally {
+    /// From this device, past the page cache.
+    within: u64,
+    /// From another one, past the page cache.
+    across: u64,
+    /// Through the page cache.
+    buffered: u64,
+}
+
 struct Model {
     args: ModelArgs,
     devices: Vec<Device>,
+    tallies: Vec<Tally>,
     plan: Plan,
     buffer: Buffer,
     recent: VecDeque<String>,
@@ -76,6 +91,9 @@ impl ModelArgs {
             model
                 .step(number)
                 .map_err(|err| model.explain(number, &err))?;
+        }
+        if let Some(path) = &self.tally {
+            std::fs::write(path, model.tally()).context("cannot write the tally")?;
         }
         Ok(format!("{} operations, model agrees", self.ops))
     }
@@ -108,6 +126,7 @@ impl Model {
         Ok(Model {
             args: args.clone(),
             devices,
+            tallies: args.devices.iter().map(|_| Tally::default()).collect(),
             plan: Plan::new(args.seed, size, align, at_end),
             buffer,
             recent: VecDeque::new(),
@@ -177,12 +196,37 @@ impl Model {
             whole || (self.args.may_fail && copied <= len),
             "{outcome}, but {len} bytes were due"
         );
+        let tally = &mut self.tallies[copy.dst];
+        let kind = if copy.buffered {
+            &mut tally.buffered
+        } else if copy.src == copy.dst {
+            &mut tally.within
+        } else {
+            &mut tally.across
+        };
+        *kind += outcome.copied;
         let new = self.devices[copy.src].model[copy.from..copy.from + len].to_vec();
         if whole {
             self.devices[copy.dst].model[copy.to..copy.to + len].copy_from_slice(&new);
             return Ok(());
         }
         self.accept_torn(copy, copied, &new)
+    }
+
+    /// A line for each device and each kind of copy.
+    fn tally(&self) -> String {
+        let mut text = String::new();
+        for (path, tally) in self.args.devices.iter().zip(&self.tallies) {
+            let kinds = [
+                ("within", tally.within),
+                ("across", tally.across),
+                ("buffered", tally.buffered),
+            ];
+            for (kind, bytes) in kinds {
+                text += &format!("{} {kind} {bytes}\n", path.display());
+            }
+        }
+        text
     }
 
     /// After a copy that stopped early: the part claimed is new, each block of the rest is either old or new.
@@ -240,6 +284,7 @@ mod tests {
             size: 64 << 10,
             align: 512,
             may_fail: false,
+            tally: None,
         };
         // Not every file system knows O_DIRECT.
         let Ok(mut model) = Model::new(&args) else {
