@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use anyhow::Result;
+use regex::RegexSet;
 
 use crate::cache::Cache;
 
@@ -49,27 +50,38 @@ fn prune(dir: &Path) {
     }
 }
 
+/// What no healthy kernel writes: the list that `tests/check` has as well.
+const COMPLAINTS: &str = include_str!("../../../tests/complaints");
+
 /// The lines of a log that no healthy kernel writes.
 pub fn problems(path: &Path) -> Result<Vec<String>> {
     let text = fs::read(path).with_context(|| format!("cannot read the log {}", path.display()))?;
-    Ok(problems_in(&String::from_utf8_lossy(&text)))
+    problems_in(&String::from_utf8_lossy(&text))
+}
+
+/// The list as one expression. `grep -E` has to understand it in the same way.
+fn complaints() -> Result<RegexSet> {
+    let lines = COMPLAINTS.lines();
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    RegexSet::new(lines).context("tests/complaints has something that is no regular expression")
 }
 
 /// What is lost before the first test, such as by mounting hostfs, is not for the tests to answer for.
 /// `tests/check` looks for leaks then as well, and forgets those.
-fn problems_in(text: &str) -> Vec<String> {
-    let lines = || text.lines().map(|line| message(line).trim());
+fn problems_in(text: &str) -> Result<Vec<String>> {
+    let complaints = complaints()?;
+    let lines = || text.lines().map(message);
     let first = lines().position(|line| line.starts_with(TEST)).unwrap_or(0);
-    lines()
+    Ok(lines()
         .enumerate()
-        .filter(|(at, line)| is_problem(line) && !(*at < first && line.contains(LEAKS)))
+        .filter(|(at, line)| complaints.is_match(line) && !(*at < first && line.contains(LEAKS)))
         .map(|(_, line)| line)
         .take(SHOWN)
         .map(String::from)
-        .collect()
+        .collect())
 }
 
-/// A line without the time stamp; its indentation stays.
+/// A line without the time stamp, and without who printed it; its indentation stays.
 pub fn message(line: &str) -> &str {
     let line = line.trim_matches('\r').trim_end();
     match line
@@ -81,58 +93,106 @@ pub fn message(line: &str) -> &str {
     }
 }
 
-fn is_problem(line: &str) -> bool {
-    const STARTS: [&str; 9] = [
-        "BUG: ",
-        "WARNING: ",
-        "Oops",
-        "Kernel panic",
-        "general protection fault",
-        "UBSAN: ",
-        "rust_kernel: panicked",
-        "watchdog: BUG",
-        "Internal error",
-    ];
-    const PARTS: [&str; 5] = [
-        "blocked for more than",
-        LEAKS,
-        "INFO: possible ",
-        "rcu_sched self-detected stall",
-        "lockup - CPU",
-    ];
-    STARTS.iter().any(|start| line.starts_with(start))
-        || PARTS.iter().any(|part| line.contains(part))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A log with complaints of each kind that there is, and with lines that only look like them.
+    const LOG: &str = "[    0.0] Linux version 7.3.4
+[    0.1] rcu: \tRCU CPU stall warnings timeout set to 60 (rcu_cpu_stall_timeout).
+[    0.2] kasan: KernelAddressSanitizer initialized (generic)
+[   11.9] run blktests block/036 at 1795311283.8
+[   12.3] WARNING: block/x.c:12 at f+0x1/0x2, CPU#0: sh/12
+[   12.3][  T12] BUG: KASAN: slab-use-after-free in f+0x1/0x2
+[   12.3] watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [cfr:12]
+[   12.3] kernel BUG at block/x.c:12!
+[   12.3] BUG kmalloc-64 (Not tainted): Left Redzone overwritten
+[   12.3] WARNING: possible circular locking dependency detected
+[   12.3] INFO: possible recursive locking detected
+[   12.3] list_add corruption. prev->next should be next
+[   12.3] refcount_t: underflow; use-after-free.
+[   12.3] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:
+[   12.3] INFO: rcu_tasks detected stalls on tasks:
+[   12.3] kmemleak: 1 new suspected memory leaks (see x)
+[   12.3] UBSAN: array-index-out-of-bounds in x.c:1:2
+[   12.3] rust_kernel: panicked at x.rs:1:2
+[   12.4] FAULT_INJECTION: forcing a failure.
+[   12.5] null_blk: the word WARNING: inside a line
+[   12.6] I/O error, dev nullb1, sector 130 op 0x15:(COPY_DST) flags 0x0
+[   13.0] INFO: task cat:9 blocked for more than 60 seconds.
+\r[   14.0] Kernel panic - not syncing: Oops\r
+";
+
+    /// How many lines of it are complaints.
+    const BAD: usize = 16;
+
     #[test]
     fn complaints_are_found_and_nothing_else() {
-        let log = "[    0.1] Linux version 7.3.4\n\
-                   [   12.3] WARNING: block/x.c:12 at f+0x1/0x2, CPU#0: sh/12\n\
-                   [   12.4] FAULT_INJECTION: forcing a failure.\n\
-                   [   12.5] null_blk: the word WARNING: inside a line\n\
-                   [   13.0] INFO: task cat:9 blocked for more than 60 seconds.\n\
-                   \r[   14.0] Kernel panic - not syncing: Oops\r\n";
-        let found = problems_in(log);
-        assert_eq!(found.len(), 3, "{found:?}");
-        assert!(found[0].starts_with("WARNING: block/x.c"));
+        let complaints = complaints().unwrap();
+        let found: Vec<&str> = LOG
+            .lines()
+            .map(message)
+            .filter(|line| complaints.is_match(line))
+            .collect();
+        assert_eq!(found.len(), BAD, "{found:#?}");
+        let shown = problems_in(LOG).unwrap();
+        assert_eq!(shown.len(), SHOWN);
+        assert!(shown[0].starts_with("WARNING: block/x.c"), "{shown:#?}");
+    }
+
+    /// Has `tests/check` look at a log, from the line with `marker` on.
+    fn judged(log: &str, marker: &str) -> Vec<String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, log).unwrap();
+        let check = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/check");
+        let output = std::process::Command::new("bash")
+            .args([check, "--judge-log", marker])
+            .arg(file.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(String::from).collect()
+    }
+
+    #[test]
+    fn the_runner_of_the_tests_finds_the_same() {
+        let complaints = complaints().unwrap();
+        let found: Vec<&str> = LOG
+            .lines()
+            .map(message)
+            .filter(|line| complaints.is_match(line))
+            .collect();
+        assert_eq!(judged(LOG, "run blktests block/036 at"), found);
+        let quiet =
+            "[    1.0] run blktests block/036 at 1\n[    1.1] null_blk: disk nullb1 created\n";
+        assert!(judged(quiet, "run blktests block/036 at").is_empty());
+    }
+
+    #[test]
+    fn the_runner_of_the_tests_does_not_trust_a_log_that_begins_too_late() {
+        let found = judged(LOG, "run blktests block/037 at");
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(
+            found[0].contains("does not go back to the start"),
+            "{found:#?}"
+        );
+        assert_eq!(judged("", "run blktests block/037 at"), found);
     }
 
     #[test]
     fn leaks_count_from_the_first_test_on() {
         let leak = "[   11.4] kmemleak: 1 new suspected memory leaks (see x)\n";
         let test = "[   12.3] run blktests block/035 at 1795311283.8\n";
-        assert_eq!(problems_in(leak).len(), 1);
-        assert!(problems_in(&format!("{leak}{test}")).is_empty());
-        assert_eq!(problems_in(&format!("{leak}{test}{leak}")).len(), 1);
+        let count = |log: &str| problems_in(log).unwrap().len();
+        assert_eq!(count(leak), 1);
+        assert_eq!(count(&format!("{leak}{test}")), 0);
+        assert_eq!(count(&format!("{leak}{test}{leak}")), 1);
     }
 
     #[test]
     fn time_stamps_are_cut() {
         assert_eq!(message("[    0.000000] Linux"), "Linux");
+        assert_eq!(message("[    0.000000][    T1] Linux"), "Linux");
         assert_eq!(message("[drm] text"), "[drm] text");
     }
 }

@@ -87,7 +87,7 @@ fn these<'a>(only: &'a [String], all: &[&'a str]) -> Vec<&'a str> {
 const DEBUG_FACTOR: u32 = 4;
 
 /// More time for each test, and fewer random operations: it is the checks that count here.
-const DEBUG_ENVIRONMENT: [(&str, &str); 2] = [("TIMEOUT", "1800"), ("COPY_OPS", "2000")];
+const DEBUG_ENVIRONMENT: [(&str, &str); 2] = [("COPY_SLOW", "10"), ("COPY_OPS", "2000")];
 
 /// The tests of NVMe in QEMU, on all of these.
 pub fn nvme(
@@ -146,7 +146,7 @@ pub fn check(
     let mut environment = Vec::new();
     if !options.nvme.is_empty() {
         // What was asked for has to be there, and is slow if it is emulated.
-        environment.extend([("REQUIRE_COPY_NVME", "1"), ("TIMEOUT", "600")]);
+        environment.extend([("REQUIRE_COPY_NVME", "1"), ("COPY_SLOW", "4")]);
     }
     if options.flavour == Flavour::Debug {
         environment.extend(DEBUG_ENVIRONMENT);
