@@ -2,6 +2,8 @@
 //! `./x test`: every suite adds to one sum, and the last line says it.
 
 mod arch;
+#[cfg(test)]
+mod cases;
 mod endian;
 mod examples;
 mod frames;
