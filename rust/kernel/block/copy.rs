@@ -263,6 +263,11 @@ impl Pool {
         // INVARIANT: The pool was created just now.
         NonNull::new(pool).map(Self).ok_or(ENOMEM)
     }
+
+    /// Returns the raw pointer, for the functions of the C interface.
+    pub fn as_raw(&self) -> *mut bindings::blk_copy_pool {
+        self.0.as_ptr()
+    }
 }
 
 impl Drop for Pool {

@@ -19,5 +19,12 @@ mod protocol;
 #[path = "../../../../block/copy/verdict.rs"]
 mod verdict;
 
+/// Of the NVMe target: what it accepts from hosts.
+#[path = "../../../../drivers/nvme/target"]
+mod target {
+    mod check;
+    mod wire;
+}
+
 mod explore;
 mod properties;

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The copies of one namespace: those that are under way, and those that wait for their turn.
+//!
+//! Hosts decide how many commands they send. Here it is decided how many of them are under way, and
+//! with that how much memory and how many threads they take. The others wait without any, and are
+//! answered at once when their connection ends.
+
+use crate::{
+    command,
+    request::{
+        Request,
+        RequestList, //
+    }, //
+};
+use kernel::{
+    bindings,
+    block::copy::Pool,
+    impl_has_work,
+    mempool::Mempool,
+    new_spinlock_irq,
+    new_work,
+    prelude::*,
+    sync::{
+        Arc,
+        ArcBorrow,
+        SpinLockIrq, //
+    },
+    task,
+    workqueue::{
+        self,
+        Work,
+        WorkItem, //
+    }, //
+};
+
+/// What a namespace lies on.
+pub(crate) enum Backing {
+    /// A disk: copies take no thread. They have a reserve of their own, as all that is under way
+    /// may be somebody's I/O.
+    Disk(Pool),
+    /// A file: each copy takes a thread.
+    File,
+}
+
+impl Backing {
+    /// How many commands may be under way.
+    fn most(&self) -> usize {
+        match self {
+            Self::Disk(_) => 32,
+            Self::File => 8,
+        }
+    }
+}
+
+struct State {
+    waiting: RequestList,
+    under_way: usize,
+}
+
+/// The copies of a namespace.
+#[pin_data]
+pub(crate) struct CopyQueue {
+    pub(crate) backing: Backing,
+    /// One command makes progress whatever happens to the memory of the machine.
+    pub(crate) commands: Mempool<command::Command>,
+    /// That of the target.
+    pub(crate) module: ThisModule,
+    #[pin]
+    state: SpinLockIrq<State>,
+    /// Begins those that wait.
+    #[pin]
+    work: Work<CopyQueue>,
+}
+
+// SAFETY: All of its parts may be used and dropped by any task; the module is a number here.
+unsafe impl Send for CopyQueue {}
+
+impl_has_work! {
+    impl HasWork<Self> for CopyQueue { self.work }
+}
+
+/// The work queue of the target.
+pub(crate) fn workers() -> &'static workqueue::Queue {
+    // SAFETY: It is there as long as a namespace is enabled, and waits for its work items before it
+    // goes.
+    unsafe { workqueue::Queue::from_raw(bindings::nvmet_wq) }
+}
+
+impl CopyQueue {
+    /// Prepares to copy within a namespace.
+    ///
+    /// Context: task; may sleep.
+    pub(crate) fn new(backing: Backing, module: ThisModule) -> Result<Arc<Self>> {
+        let commands = Mempool::new(1)?;
+        let queue = pin_init!(Self {
+            backing,
+            commands,
+            module,
+            state <- new_spinlock_irq!(State {
+                waiting: RequestList::new(),
+                under_way: 0,
+            }, "nvmet_copy"),
+            work <- new_work!("nvmet_copy"),
+        });
+        Arc::pin_init(queue, GFP_KERNEL)
+    }
+
+    /// Takes a command, which is executed by a worker: the caller may be in any context, and what
+    /// it wants to do next does not wait for copies.
+    ///
+    /// Context: any.
+    pub(crate) fn add(this: ArcBorrow<'_, Self>, request: Request) {
+        this.state.lock().waiting.push(request);
+        this.wake();
+    }
+
+    /// Has a worker begin what waits. If it is about to do so anyway, it will look once more.
+    fn wake(self: ArcBorrow<'_, Self>) {
+        let _ = workers().enqueue(Arc::from(self));
+    }
+
+    /// Takes the next command, if one more may be under way.
+    fn next(&self) -> Option<Request> {
+        let mut state = self.state.lock();
+        if state.under_way >= self.backing.most() {
+            return None;
+        }
+        let request = state.waiting.pop()?;
+        state.under_way += 1;
+        Some(request)
+    }
+
+    /// A command is not under way any more. It has not been answered yet: that keeps the queue.
+    ///
+    /// Context: any.
+    pub(crate) fn ended(this: ArcBorrow<'_, Self>) {
+        let mut state = this.state.lock();
+        state.under_way -= 1;
+        let more = !state.waiting.is_empty();
+        drop(state);
+        if more {
+            this.wake();
+        }
+    }
+}
+
+impl WorkItem for CopyQueue {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        while let Some(request) = this.next() {
+            match request.cut_off() {
+                None => command::begin(&this, request),
+                Some(failure) => {
+                    Self::ended(this.as_arc_borrow());
+                    request.complete(Err((failure, 0)));
+                }
+            }
+            task::cond_resched();
+        }
+    }
+}
