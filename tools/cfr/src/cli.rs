@@ -9,7 +9,9 @@ use clap::{Parser, Subcommand};
 
 use crate::copy::CopyArgs;
 use crate::data::{self, CheckArgs, Content, FillArgs, Held, MapArgs, PinArgs, SumArgs};
+use crate::fuzz::FuzzArgs;
 use crate::model::ModelArgs;
+use crate::nvme::NvmeCopyArgs;
 use crate::ranges::RangesArgs;
 
 /// Exact copy_file_range(2) calls, known data and a model, for the tests of the block layer.
@@ -45,6 +47,10 @@ enum Command {
     Model(ModelArgs),
     /// Random copies of several ranges through the module blk_copy_test, compared with a model
     Ranges(RangesArgs),
+    /// Send one Copy command of NVMe; prints `copied` or `status N, range N`
+    NvmeCopy(NvmeCopyArgs),
+    /// Random Copy commands of NVMe, right and wrong ones, everything compared with a model
+    Fuzz(FuzzArgs),
     /// Run commands from standard input, one a line; `#` starts a comment
     Batch,
 }
@@ -68,6 +74,8 @@ fn execute(command: Command, held: &mut Held) -> Result<Option<String>> {
         Command::Sum(args) => return Ok(Some(args.run()?)),
         Command::Model(args) => return Ok(Some(args.run()?)),
         Command::Ranges(args) => return Ok(Some(args.run()?)),
+        Command::NvmeCopy(args) => return Ok(Some(args.run()?)),
+        Command::Fuzz(args) => return Ok(Some(args.run()?)),
         Command::Fill(args) => args.run()?,
         Command::Check(args) => args.run()?,
         Command::Sync { device } => data::sync(&device)?,
