@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Tests in blktests format, run by `tests/check` inside a guest.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -25,12 +27,32 @@ pub fn um(context: &Context, report: &mut Report, flavour: Flavour, only: &[Stri
         timeout: Duration::from_secs(3000),
         ..Options::new(Guest::Um)
     };
+    let mut arguments = vec![String::from("block")];
+    arguments.extend(fabrics(&context.repo)?);
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     check(
         context,
         report,
         &options.flavoured(flavour),
-        &these(only, &["block"]),
+        &these(only, &arguments),
     )
+}
+
+/// What tests of NVMe begin with that bring a target of their own, and need no device.
+const FABRICS: &str = ". common/copy_fabrics";
+
+/// The names of these tests.
+fn fabrics(repo: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(repo.join("tests/nvme"))? {
+        let path = entry?.path();
+        let number = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.extension().is_none() && fs::read_to_string(&path)?.contains(FABRICS) {
+            names.push(format!("nvme/{number}"));
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// The smoke tests in QEMU.
@@ -188,6 +210,14 @@ pub fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tests_over_fabrics_are_found() {
+        let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let names = fabrics(&repo).unwrap();
+        assert!(names.contains(&String::from("nvme/050")), "{names:?}");
+        assert!(!names.contains(&String::from("nvme/057")), "{names:?}");
+    }
 
     #[test]
     fn the_nvme_devices_are_understood() {
