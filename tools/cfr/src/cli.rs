@@ -13,6 +13,7 @@ use crate::fuzz::FuzzArgs;
 use crate::model::ModelArgs;
 use crate::nvme::NvmeCopyArgs;
 use crate::ranges::RangesArgs;
+use crate::relay::RelayArgs;
 
 /// Exact copy_file_range(2) calls, known data and a model, for the tests of the block layer.
 ///
@@ -51,6 +52,8 @@ enum Command {
     NvmeCopy(NvmeCopyArgs),
     /// Random Copy commands of NVMe, right and wrong ones, everything compared with a model
     Fuzz(FuzzArgs),
+    /// Pass on connections, or keep back what comes in, until told to stop
+    Relay(RelayArgs),
     /// Run commands from standard input, one a line; `#` starts a comment
     Batch,
 }
@@ -77,6 +80,7 @@ fn execute(command: Command, held: &mut Held) -> Result<Option<String>> {
         Command::NvmeCopy(args) => return Ok(Some(args.run()?)),
         Command::Fuzz(args) => return Ok(Some(args.run()?)),
         Command::Fill(args) => args.run()?,
+        Command::Relay(args) => args.run()?,
         Command::Check(args) => args.run()?,
         Command::Sync { device } => data::sync(&device)?,
         Command::Map(args) => held.map = Some(args.run()?),

@@ -17,6 +17,7 @@ mod nvme;
 mod pattern;
 mod random;
 mod ranges;
+mod relay;
 mod size;
 
 use std::process::ExitCode;
