@@ -112,12 +112,13 @@ pub struct Nvme {
     pub paths: u64,
     /// Properties of the namespace, named and spelled as in QEMU: the limits of its Copy command,
     /// the size of its blocks, their metadata and protection information; and `zone_size`, in
-    /// bytes, of one with zones.
+    /// bytes, of one with zones, and `bps`, the bytes a second that it reads and writes.
     pub properties: BTreeMap<String, u64>,
 }
 
 /// Those that can be given.
-const PROPERTIES: [&str; 8] = [
+const PROPERTIES: [&str; 9] = [
+    BPS,
     "logical_block_size",
     "mcl",
     "ms",
@@ -128,8 +129,9 @@ const PROPERTIES: [&str; 8] = [
     ZONE_SIZE,
 ];
 
-/// The one that is a size like `4M`.
+/// Those that are sizes like `4M`.
 pub const ZONE_SIZE: &str = "zone_size";
+pub const BPS: &str = "bps";
 
 impl FromStr for Nvme {
     type Err = anyhow::Error;
@@ -146,7 +148,7 @@ impl FromStr for Nvme {
                 .split_once('=')
                 .with_context(|| format!("{part:?} is not name=value"))?;
             let value = match name {
-                ZONE_SIZE => size(value)?,
+                ZONE_SIZE | BPS => size(value)?,
                 _ => value
                     .parse()
                     .with_context(|| format!("{value:?} is not a number"))?,

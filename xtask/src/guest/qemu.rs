@@ -11,6 +11,7 @@ use super::exchange::Exchange;
 use super::kvm;
 use super::options::Nvme;
 use super::options::Options;
+use super::options::BPS;
 use super::options::ZONE_SIZE;
 use super::process;
 use super::process::Channels;
@@ -132,6 +133,7 @@ fn nvme_device(index: usize, nvme: &Nvme, backing: &Path) -> Vec<String> {
         .iter()
         .map(|(name, value)| match name.as_str() {
             ZONE_SIZE => format!(",zoned=true,zoned.zone_size={value}"),
+            BPS => String::new(),
             _ => format!(",{name}={value}"),
         })
         .collect();
@@ -139,13 +141,14 @@ fn nvme_device(index: usize, nvme: &Nvme, backing: &Path) -> Vec<String> {
         // A physical block cannot be smaller, and is one of 512 bytes unless told otherwise.
         properties += &format!(",physical_block_size={size}");
     }
-    let mut arguments = vec![
-        "-drive".into(),
-        format!(
-            "file={},if=none,format=raw,discard=unmap,id=disk{index}",
-            backing.display()
-        ),
-    ];
+    let mut drive = format!(
+        "file={},if=none,format=raw,discard=unmap,id=disk{index}",
+        backing.display()
+    );
+    if let Some(bps) = nvme.properties.get(BPS) {
+        drive += &format!(",throttling.bps-total={bps}");
+    }
+    let mut arguments = vec!["-drive".into(), drive];
     let mut device = |words: String| arguments.extend([String::from("-device"), words]);
     let controller = format!("nvme,serial=copy{index}");
     if nvme.paths == 1 {
@@ -212,6 +215,14 @@ mod tests {
             devices("64M,zone_size=4M"),
             ["nvme,serial=copy0,id=nvme0", namespace]
         );
+    }
+
+    #[test]
+    fn a_drive_may_be_slow() {
+        let nvme: Nvme = "64M,mcl=8,bps=8M".parse().unwrap();
+        let arguments = nvme_device(0, &nvme, Path::new("/x"));
+        assert!(arguments[1].ends_with(",id=disk0,throttling.bps-total=8388608"));
+        assert!(arguments.iter().any(|word| word.ends_with("nsid=1,mcl=8")));
     }
 
     #[test]
