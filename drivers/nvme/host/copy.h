@@ -14,6 +14,38 @@
 
 #ifdef CONFIG_BLK_COPY_OFFLOAD
 
+/* What becomes of a Copy command that ended with an error: see fate.rs. */
+enum nvme_copy_fate {
+	/* The same as of any other command with this status */
+	NVME_COPY_AS_OTHERS,
+	/* It ends with what the status says */
+	NVME_COPY_ENDED,
+	/* Another way is taken, which is no error */
+	NVME_COPY_REFUSED,
+	/* A controller may have it still: it ends with an error of the path */
+	NVME_COPY_LOST,
+	/* It ends because it took too long */
+	NVME_COPY_TIMED_OUT,
+};
+
+/*
+ * Of a command with a @status that is not a success. @free: no controller has
+ * it any more. @late: its time limit ran out.
+ */
+enum nvme_copy_fate nvme_copy_fate(u16 status, bool free, bool late);
+
+/*
+ * The most, in sectors, that commands should cover from now on, as one of
+ * @sectors was refused with @status; UINT_MAX if that says nothing.
+ */
+u32 nvme_copy_lesson(u16 status, unsigned int sectors, unsigned int lba_shift);
+
+/* The time limit of a command of @sectors; @ordinary: that of other commands. */
+unsigned int nvme_copy_timeout(unsigned int ordinary, unsigned int sectors);
+
+/* Lowers the limits to commands of @max_sectors, if those are higher. */
+void nvme_copy_lower(struct queue_limits *lim, u32 max_sectors);
+
 /*
  * In LBAs, as Identify Namespace has them; nothing if not @supported. The
  * source ranges are data, of at most @max_sectors.
@@ -25,14 +57,6 @@ void nvme_copy_limits(struct queue_limits *lim, bool supported,
 /* Fills in @cmd and @len bytes of @payload; false: the request is bad. */
 bool nvme_fill_copy(struct request *req, unsigned int lba_shift, u32 nsid,
 		    struct nvme_command *cmd, void *payload, unsigned int len);
-
-#else /* CONFIG_BLK_COPY_OFFLOAD */
-
-static inline void nvme_copy_limits(struct queue_limits *lim, bool supported,
-				    unsigned int lba_shift, u32 mcl, u16 mssrl,
-				    u8 msrc, u32 max_sectors)
-{
-}
 
 #endif /* CONFIG_BLK_COPY_OFFLOAD */
 #endif /* _NVME_HOST_COPY_H */

@@ -21,8 +21,14 @@ use kernel::{
     prelude::*, //
 };
 
+mod fate;
 mod wire;
 
+use fate::{
+    Fate,
+    Holder,
+    Promptness, //
+};
 use wire::{
     CopyCommand,
     SourceRange, //
@@ -89,6 +95,72 @@ pub unsafe extern "C" fn nvme_copy_limits(
     let most = u64::from(mcl).min(u64::from(mssrl) * u64::from(ranges));
     update.set_hw_copy(lba.sectors(most), ranges, 1);
     update.set_copy_segment(lba.sectors(u64::from(mssrl)));
+}
+
+/// Lowers the limits to commands of `max_sectors`, if those are higher.
+///
+/// # Safety
+///
+/// `lim` is valid and the caller's.
+#[export]
+pub unsafe extern "C" fn nvme_copy_lower(lim: *mut bindings::queue_limits, max_sectors: u32) {
+    // SAFETY: Required of the caller.
+    let mut update = unsafe { QueueLimitsUpdate::from_raw(lim) };
+    let max = Sectors::new(u64::from(max_sectors));
+    let limits = update.get();
+    let (hw, sources, destinations) = (
+        limits.max_hw_copy().min(max),
+        limits.max_copy_src_segments(),
+        limits.max_copy_dst_segments(),
+    );
+    update.set_hw_copy(hw, sources, destinations);
+}
+
+/// Returns what becomes of a command with the status `status`, which is not a success.
+///
+/// Context: any.
+#[export]
+pub extern "C" fn nvme_copy_fate(status: u16, free: bool, late: bool) -> bindings::nvme_copy_fate {
+    let holder = if free {
+        Holder::Nobody
+    } else {
+        Holder::Unknown
+    };
+    let promptness = if late {
+        Promptness::Late
+    } else {
+        Promptness::InTime
+    };
+    match Fate::of(status, holder, promptness) {
+        Fate::AsOthers => bindings::nvme_copy_fate_NVME_COPY_AS_OTHERS,
+        Fate::Ended => bindings::nvme_copy_fate_NVME_COPY_ENDED,
+        Fate::Refused(_) => bindings::nvme_copy_fate_NVME_COPY_REFUSED,
+        Fate::Lost => bindings::nvme_copy_fate_NVME_COPY_LOST,
+        Fate::TimedOut => bindings::nvme_copy_fate_NVME_COPY_TIMED_OUT,
+    }
+}
+
+/// Returns the most that commands should cover from now on, in sectors, as one of `sectors` ended
+/// with `status`; `u32::MAX` if that says nothing about others.
+///
+/// Context: any.
+#[export]
+pub extern "C" fn nvme_copy_lesson(status: u16, sectors: c_uint, lba_shift: c_uint) -> u32 {
+    let lba = Lba { shift: lba_shift };
+    let len = Sectors::new(u64::from(sectors));
+    let lesson = match Fate::of(status, Holder::Unknown, Promptness::InTime) {
+        Fate::Refused(refusal) => refusal.lesson(len, lba.sectors(1)),
+        _ => None,
+    };
+    lesson.map_or(u32::MAX, |max| u32::try_from(max.get()).unwrap_or(u32::MAX))
+}
+
+/// Returns the time limit of a command of so many sectors, if others have `ordinary`, in jiffies.
+///
+/// Context: any.
+#[export]
+pub extern "C" fn nvme_copy_timeout(ordinary: c_uint, sectors: c_uint) -> c_uint {
+    fate::time_limit(ordinary, Sectors::new(u64::from(sectors)))
 }
 
 /// Makes the command of a request. Returns whether what is to be copied fits in it: after the

@@ -8,6 +8,8 @@
 // What the tests do not call, the engine does.
 #![allow(dead_code)]
 
+#[path = "../../../../drivers/nvme/host/fate.rs"]
+mod fate;
 #[path = "../../../../block/copy/limits.rs"]
 mod limits;
 #[path = "../../../../block/copy/chunk/pair.rs"]
