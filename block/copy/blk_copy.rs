@@ -27,7 +27,7 @@
 //! Calls and imports go in one direction, down this list from its last line to its first.
 //!
 //! - [`plan`], [`limits`] and [`verdict`] are the pure core: plain values, no FFI, no locks; tested
-//!   on the host and by KUnit. So are [`chunk::protocol`] and [`chunk::pair`].
+//!   on the host and by KUnit. So are [`chunk::protocol`], [`chunk::pair`] and `file::span`.
 //! - [`trace`] has the tracepoints, [`stats`] the counters, [`request`] what was asked for and its
 //!   checks.
 //! - [`chunk`] is one chunk: how it is submitted, held, parked, dispatched and ended.

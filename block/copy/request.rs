@@ -171,25 +171,7 @@ impl<'a> Request<'a> {
 
     /// What one command can take. Nothing if the devices cannot copy, or must not.
     pub(crate) fn command_limits(&self) -> CommandLimits {
-        let mut both = CopyLimits::unlimited();
-        self.src_bdev.narrow_copy_limits(&mut both);
-        self.dst_bdev.narrow_copy_limits(&mut both);
-        let block = self.block();
-        let limits = CommandLimits {
-            max: both.max().round_down(block),
-            segment: both.segment().round_down(block),
-            src_segments: usize::from(both.src_segments()).min(MAX_SOURCES),
-            // No driver takes more so far.
-            dst_segments: usize::from(both.dst_segments()).min(1),
-        };
-        if limits.segment.is_zero() && !both.segment().is_zero() {
-            // Less than one block.
-            return CommandLimits {
-                max: Sectors::ZERO,
-                ..limits
-            };
-        }
-        limits
+        command_limits(self.src_bdev, self.dst_bdev)
     }
 
     /// Most that one buffer takes: one request of either device.
@@ -210,6 +192,29 @@ impl<'a> Request<'a> {
 /// The larger logical block of two devices.
 pub(crate) fn larger_block(a: &BlockDevice, b: &BlockDevice) -> Sectors {
     a.limits().logical_block().max(b.limits().logical_block())
+}
+
+/// What one command can take from one device to another. Nothing if they cannot copy, or must not.
+pub(crate) fn command_limits(src: &BlockDevice, dst: &BlockDevice) -> CommandLimits {
+    let mut both = CopyLimits::unlimited();
+    src.narrow_copy_limits(&mut both);
+    dst.narrow_copy_limits(&mut both);
+    let block = larger_block(src, dst);
+    let limits = CommandLimits {
+        max: both.max().round_down(block),
+        segment: both.segment().round_down(block),
+        src_segments: usize::from(both.src_segments()).min(MAX_SOURCES),
+        // No driver takes more so far.
+        dst_segments: usize::from(both.dst_segments()).min(1),
+    };
+    if limits.segment.is_zero() && !both.segment().is_zero() {
+        // Less than one block.
+        return CommandLimits {
+            max: Sectors::ZERO,
+            ..limits
+        };
+    }
+    limits
 }
 
 /// The error for what does not fit these devices.

@@ -76,6 +76,16 @@ impl BlockFile {
         flags & bindings::O_DIRECT != 0
     }
 
+    /// Returns the size, in bytes, of the units in which the page cache holds the device: a power
+    /// of two, and at least a page. Who writes to a part of one has all of it written back.
+    pub fn cache_unit(&self) -> u64 {
+        // SAFETY: By the type invariant the file is open, and that keeps the inode. The field is
+        // read with one access. It only changes for who uses the device alone.
+        let bits = unsafe { core::ptr::addr_of!((*self.inode()).i_blkbits).read_volatile() };
+        let block = 1_u64.checked_shl(u32::from(bits)).unwrap_or(0);
+        block.max(usize_as_u64(PAGE_SIZE))
+    }
+
     /// Writes what was written to stable storage, if the file was opened with `O_DSYNC` or
     /// `O_SYNC`.
     ///

@@ -18,6 +18,8 @@ mod pair;
 mod plan;
 #[path = "../../../../block/copy/chunk/protocol.rs"]
 mod protocol;
+#[path = "../../../../block/copy/file/span.rs"]
+mod span;
 #[path = "../../../../block/copy/verdict.rs"]
 mod verdict;
 

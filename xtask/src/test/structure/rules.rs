@@ -69,7 +69,7 @@ const UNSAFE: [Exception; 9] = [
 
 /// The most code that the engine may be: lines without comments, imports and tests. This is what it
 /// has today, rounded up: it may shrink, and grows only if somebody changes this line.
-const MAX_LINES: usize = 2620;
+const MAX_LINES: usize = 2770;
 
 /// The most of these lines that may mention `unsafe`.
 const MAX_UNSAFE: usize = 80;
