@@ -16,15 +16,20 @@ use nix::libc;
 /// dropped again.
 pub fn drop_pages(file: &File) -> Result<()> {
     for _ in 0..5000 {
-        file.sync_all().context("cannot sync")?;
-        posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)
-            .context("cannot drop cached pages")?;
+        try_to_drop_pages(file)?;
         if pages(file).context("cannot count cached pages")? == 0 {
             return Ok(());
         }
         sleep(Duration::from_millis(1));
     }
     bail!("pages stay in the page cache")
+}
+
+/// Writes back what the page cache has, and drops what nobody else has in hand.
+pub fn try_to_drop_pages(file: &File) -> Result<()> {
+    file.sync_all().context("cannot sync")?;
+    posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)
+        .context("cannot drop cached pages")
 }
 
 /// The number of cachestat(2), which is the same everywhere.

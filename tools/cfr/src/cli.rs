@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::copy::CopyArgs;
 use crate::data::{self, CheckArgs, Content, FillArgs, Held, MapArgs, PinArgs, SumArgs};
+use crate::fsx::FsxArgs;
 use crate::fuzz::FuzzArgs;
 use crate::model::ModelArgs;
 use crate::nvme::NvmeCopyArgs;
@@ -46,6 +47,8 @@ enum Command {
     Pin(PinArgs),
     /// Random copies and writes, everything compared with a model after each
     Model(ModelArgs),
+    /// Random operations of all kinds, as the program fsx makes them on a file
+    Fsx(FsxArgs),
     /// Random copies of several ranges through the module blk_copy_test, compared with a model
     Ranges(RangesArgs),
     /// Send one Copy command of NVMe; prints `copied` or `status N, range N`
@@ -76,6 +79,7 @@ fn execute(command: Command, held: &mut Held) -> Result<Option<String>> {
         Command::Copy(args) => return Ok(Some(args.run()?.to_string())),
         Command::Sum(args) => return Ok(Some(args.run()?)),
         Command::Model(args) => return Ok(Some(args.run()?)),
+        Command::Fsx(args) => return Ok(Some(args.run()?)),
         Command::Ranges(args) => return Ok(Some(args.run()?)),
         Command::NvmeCopy(args) => return Ok(Some(args.run()?)),
         Command::Fuzz(args) => return Ok(Some(args.run()?)),

@@ -49,6 +49,9 @@ pub struct CopyArgs {
     /// Open DST with O_APPEND
     #[arg(long)]
     append: bool,
+    /// Open DST with O_DSYNC
+    #[arg(long)]
+    dsync: bool,
     /// Use one descriptor, of SRC, for both sides
     #[arg(long)]
     same_fd: bool,
@@ -223,6 +226,7 @@ impl CopyArgs {
         }
         let how = How {
             append: self.append,
+            dsync: self.dsync,
             ..How::new(self.dst_access, direct_dst)
         };
         Ok((
@@ -343,6 +347,7 @@ mod tests {
             src_access: Access::R,
             dst_access: Access::W,
             append: false,
+            dsync: false,
             same_fd: false,
             positions: false,
             repeat: 1,

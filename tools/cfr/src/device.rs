@@ -28,6 +28,7 @@ pub struct How {
     pub access: Access,
     pub direct: bool,
     pub append: bool,
+    pub dsync: bool,
 }
 
 impl How {
@@ -36,6 +37,7 @@ impl How {
             access,
             direct,
             append: false,
+            dsync: false,
         }
     }
 }
@@ -45,6 +47,9 @@ pub fn open(path: &Path, how: How) -> Result<File> {
     let mut flags = OFlag::empty();
     if how.direct {
         flags |= OFlag::O_DIRECT;
+    }
+    if how.dsync {
+        flags |= OFlag::O_DSYNC;
     }
     if how.append {
         flags |= OFlag::O_APPEND;

@@ -11,6 +11,7 @@ mod cli;
 mod copy;
 mod data;
 mod device;
+mod fsx;
 mod fuzz;
 mod model;
 mod nvme;
