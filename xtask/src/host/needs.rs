@@ -55,7 +55,7 @@ const fn program(
 
 /// All of them, except the compilers, of which there is a choice.
 #[rustfmt::skip]
-pub const NEEDS: [Need; 28] = [
+pub const NEEDS: [Need; 30] = [
     program(Purpose::Build, "make", "make", "builds the kernel"),
     program(Purpose::Build, "gcc", "gcc", "links programs of the host"),
     program(Purpose::Build, "flex", "flex", "the kernel's configuration program"),
@@ -84,6 +84,8 @@ pub const NEEDS: [Need; 28] = [
     program(Purpose::Test, "mkfs.ext2", "e2fsprogs", "file systems in tests"),
     program(Purpose::Test, "mkfs.xfs", "xfsprogs", "file systems that share blocks in tests"),
     program(Purpose::Test, "tc", "iproute2", "slows networks down in tests"),
+    program(Purpose::Test, "qemu-img", "qemu-utils", "copies in tests"),
+    program(Purpose::Test, "xfs_io", "xfsprogs", "copies in tests"),
     program(Purpose::Test, "ps", "procps", "watches processes in tests"),
     program(Purpose::Test, "hostname", "hostname", "names the guest"),
 ];

@@ -55,6 +55,15 @@ fn fabrics(repo: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// The tests with programs that know nothing of copy offload, in User Mode Linux.
+pub fn clients(context: &Context, report: &mut Report) -> Result<()> {
+    let options = Options {
+        timeout: Duration::from_secs(1200),
+        ..Options::new(Guest::Um)
+    };
+    check(context, report, &options, &["--clients"])
+}
+
 /// The smoke tests in QEMU.
 pub fn qemu(
     context: &Context,
@@ -165,7 +174,8 @@ pub fn check(
     command.push(String::from("/run/exchange/results"));
     command.extend(arguments.iter().map(|word| String::from(*word)));
     let mut job = plain_job(context, command, context.repo.clone());
-    let mut environment = Vec::new();
+    // The programs of the tests are among what this machine needs.
+    let mut environment = vec![("REQUIRE_COPY_CLIENTS", "1")];
     if !options.nvme.is_empty() {
         // What was asked for has to be there, and is slow if it is emulated.
         environment.extend([("REQUIRE_COPY_NVME", "1"), ("COPY_SLOW", "4")]);

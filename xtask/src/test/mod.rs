@@ -45,6 +45,8 @@ pub enum Suite {
     Kunit,
     /// All blktests-format tests in User Mode Linux.
     Um,
+    /// Those of them with programs of Debian that know nothing of copy offload: only if it is named.
+    Clients,
     /// A choice of them in QEMU, with several processors.
     Qemu,
     /// The Copy command of NVMe devices, in QEMU: only if it is named.
@@ -155,6 +157,7 @@ pub fn run(context: &Context, targets: Vec<Target>, flavour: Flavour) -> Result<
             Suite::Kernel => kernel::run(context, &mut report),
             Suite::Kunit => ktap::run(context, &mut report),
             Suite::Um => guest::um(context, &mut report, flavour, &tests),
+            Suite::Clients => guest::clients(context, &mut report),
             Suite::Qemu => guest::qemu(context, &mut report, flavour, &tests),
             Suite::Nvme => guest::nvme(context, &mut report, flavour, &tests),
             Suite::Off => off::run(context, &mut report),
