@@ -21,8 +21,8 @@ impl Target {
 
     fn text(self) -> String {
         match self {
-            Self::AtMost(limit) => format!("at most {limit:.1}"),
-            Self::AtLeast(limit) => format!("at least {limit:.1}"),
+            Self::AtMost(limit) => format!("at most {limit:?}"),
+            Self::AtLeast(limit) => format!("at least {limit:?}"),
         }
     }
 }

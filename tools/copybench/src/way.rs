@@ -19,6 +19,8 @@ pub enum Way {
     Onload,
     /// The kernel reads and writes, by whatever means.
     Kernel,
+    /// The kernel copies what its page cache has, and writes.
+    Cached,
     /// A program reads and writes.
     Program,
 }
@@ -26,7 +28,7 @@ pub enum Way {
 impl Way {
     /// Checks one run of `bytes`. `copies` is what the driver did, if that was traced.
     pub fn check(self, bytes: u64, copies: Option<Tally>, counted: &Counted) -> Result<(), String> {
-        let read = if self.offloads() { 0 } else { bytes };
+        let read = if self.reads() { bytes } else { 0 };
         if counted.read != read {
             let (found, wanted) = (human(counted.read), human(read));
             return Err(format!(
@@ -57,7 +59,7 @@ impl Way {
             Self::Onload => bytes,
             // Whether or not the engine did it is its own affair.
             Self::Kernel => stats.onloaded,
-            Self::Offload { .. } | Self::Passthrough { .. } | Self::Program => 0,
+            Self::Offload { .. } | Self::Passthrough { .. } | Self::Cached | Self::Program => 0,
         };
         // What a program asks of the device itself is not counted.
         let offloaded = match self {
@@ -76,8 +78,12 @@ impl Way {
         ))
     }
 
-    fn offloads(self) -> bool {
-        matches!(self, Self::Offload { .. } | Self::Passthrough { .. })
+    /// Whether the source disk is read.
+    fn reads(self) -> bool {
+        match self {
+            Self::Offload { .. } | Self::Passthrough { .. } | Self::Cached => false,
+            Self::Onload | Self::Kernel | Self::Program => true,
+        }
     }
 
     /// What the driver has to execute.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The benchmarks.
 
+mod buffered;
 mod chunk;
 mod discard;
 mod nvme;
@@ -34,7 +35,9 @@ pub enum Name {
     Onload,
     /// `copy_file_range` within a disk against reading and writing
     Offload,
-    /// The same on an NVMe device, and against Copy commands that a program makes
+    /// `cp` and `fsync` with and without the offload: without `O_DIRECT`
+    Buffered,
+    /// The same as `offload` on an NVMe device, and against Copy commands that a program makes
     Nvme,
 }
 
@@ -54,6 +57,7 @@ pub fn run(name: Name, options: &Options, say: &dyn Fn(&str)) -> Result<Benchmar
         Name::Processes => processes::run(options, say),
         Name::Onload => onload::run(options, say),
         Name::Offload => offload::run(options, say),
+        Name::Buffered => buffered::run(options, say),
         Name::Nvme => nvme::run(options, say),
     }
 }
