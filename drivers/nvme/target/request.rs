@@ -52,7 +52,8 @@ pub(crate) enum Failure {
     Data(u16),
     /// It was not executed, because its queue goes away. It may be sent again on another one.
     QueueGone,
-    /// It was not executed, because its namespace goes away.
+    /// It was not executed, because its namespace is being disabled. The host hears the same of
+    /// commands that come later.
     NamespaceGone,
     /// It ended with an error of what the namespace lies on. So many sectors were copied.
     Failed(Error),
@@ -183,7 +184,7 @@ impl Request {
         match failure {
             Failure::Data(status) => status,
             Failure::QueueGone => status(bindings::NVME_SC_ABORT_QUEUE),
-            Failure::NamespaceGone => status(bindings::NVME_SC_INVALID_NS) | DNR,
+            Failure::NamespaceGone => status(bindings::NVME_SC_INTERNAL_PATH_ERROR),
             Failure::Refused(refusal) => {
                 req.error_loc = refusal.field.offset();
                 req.error_slba = refusal.lba;

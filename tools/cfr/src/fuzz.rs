@@ -69,7 +69,7 @@ impl Tally {
 
 impl FuzzArgs {
     pub fn run(&self) -> Result<String> {
-        let limits = Namespace::open(&self.device)?.limits()?;
+        let limits = retry(|| Namespace::open(&self.device)?.limits())?;
         ensure!(limits.mcl > 0, "the namespace cannot copy");
         let blocks = self.size / limits.block;
         ensure!(blocks >= 16, "too small");
@@ -125,7 +125,7 @@ impl<'a> Fuzzer<'a> {
         let size = usize::try_from(args.size)?;
         let mut fuzzer = Self {
             args,
-            namespace: Namespace::open(&args.device)?,
+            namespace: retry(|| Namespace::open(&args.device))?,
             limits,
             region,
             plan: Plan::new(args.seed.wrapping_add(number << 32), limits, region),
@@ -291,11 +291,11 @@ fn read(namespace: &Namespace, buf: &mut [u8], at: u64) -> Result<()> {
     retry(|| device::read_exact(&namespace.file, buf, at))
 }
 
-/// While a namespace is disabled, it cannot be read.
-fn retry(mut f: impl FnMut() -> Result<()>) -> Result<()> {
+/// While there is no path, nothing can be done.
+fn retry<T>(mut f: impl FnMut() -> Result<T>) -> Result<T> {
     for _ in 1..TRIES {
-        if f().is_ok() {
-            return Ok(());
+        if let Ok(value) = f() {
+            return Ok(value);
         }
         thread::sleep(SETTLE);
     }
