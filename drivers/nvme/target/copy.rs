@@ -77,15 +77,17 @@ pub unsafe extern "C" fn nvmet_copy_ns_enable(
 /// As for [`nvmet_copy_ns_enable`].
 unsafe fn backing(ns: *const bindings::nvmet_ns) -> Result<Option<Backing>> {
     // SAFETY: Required of the caller.
-    let (fields, usable) = unsafe { (&*ns, request::namespace(ns).is_some()) };
-    if !usable || fields.metadata_size != 0 || u32::from(fields.csi) != bindings::NVME_CSI_NVM {
+    let (csi, metadata, file) = unsafe { ((*ns).csi, (*ns).metadata_size, (*ns).file) };
+    // SAFETY: As above.
+    let usable = unsafe { request::namespace(ns) }.is_some();
+    if !usable || metadata != 0 || u32::from(csi) != bindings::NVME_CSI_NVM {
         return Ok(None);
     }
-    if fields.file.is_null() {
+    if file.is_null() {
         return Ok(Some(Backing::Disk(Pool::new()?)));
     }
     // SAFETY: The file is open.
-    let inode = unsafe { (*(*fields.file).f_mapping).host };
+    let inode = unsafe { (*(*file).f_mapping).host };
     // SAFETY: An open file has an inode.
     let copies = match u32::from(unsafe { (*inode).i_mode }) & bindings::S_IFMT {
         bindings::S_IFREG => true,
