@@ -117,3 +117,24 @@ fn the_readme_lists_each_test() {
     let gone: Vec<_> = listed.iter().filter(|name| !names.contains(name)).collect();
     assert!(gone.is_empty(), "only in tests/README.md: {gone:?}");
 }
+
+/// What a test proves on devices that do not offload is in the test, for the runner, and in the table for readers.
+#[test]
+fn the_readme_says_what_passes_without_offload() {
+    let readme = include_str!("../../../tests/README.md");
+    let (_, table) = readme.split_once("| passes without offload |").unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let lines = table.lines().filter_map(|line| line.strip_prefix("| "));
+    let lines: Vec<_> = lines
+        .filter_map(|line| line.trim_end_matches(" |").split_once(" | "))
+        .map(|(name, text)| (String::from(name), String::from(text)))
+        .collect();
+    let said: Vec<_> = cases()
+        .into_iter()
+        .filter_map(|(name, (text, _))| {
+            let text = variable(&text, "WITHOUT_OFFLOAD")?;
+            Some((name, String::from(text)))
+        })
+        .collect();
+    assert_eq!(lines, said);
+}
