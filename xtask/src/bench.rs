@@ -17,13 +17,14 @@ use crate::guest::Options;
 use crate::tools;
 
 /// What can be measured. The guest knows them too, but need not boot for a mistyped word.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "chunk",
     "range",
     "processes",
     "onload",
     "offload",
     "buffered",
+    "fabrics",
     NVME,
 ];
 
@@ -139,9 +140,9 @@ mod tests {
         };
         assert!(parse("bench nvme").is_err());
         let all = parse("bench --guest um").unwrap();
-        assert_eq!((all.names.len(), all.nvme().len()), (6, 0));
+        assert_eq!((all.names.len(), all.nvme().len()), (7, 0));
         let all = parse("bench --guest qemu --size 1G").unwrap();
-        assert_eq!((all.names.len(), all.nvme().len()), (7, 1));
+        assert_eq!((all.names.len(), all.nvme().len()), (8, 1));
         assert_eq!(all.nvme()[0].size, 2 << 30);
     }
 }

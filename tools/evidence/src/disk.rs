@@ -84,12 +84,17 @@ impl Disk {
         };
         let path = Path::new("/dev").join(&name);
         appears(&path)?;
-        Ok(Some(Self {
+        Ok(Some(Self::found(name, path, Driver::Nvme)))
+    }
+
+    /// One that is there already, and stays.
+    pub(crate) fn found(name: String, path: PathBuf, driver: Driver) -> Self {
+        Self {
             name,
             path,
-            driver: Driver::Nvme,
+            driver,
             config: None,
-        }))
+        }
     }
 
     /// What sysfs says of it now.

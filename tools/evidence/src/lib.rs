@@ -2,6 +2,7 @@
 //! What the demo and the benchmarks share. To be used as root in a guest.
 //!
 //! - [`disk`]: a disk to copy on, of null_blk or NVMe, with its limits and statistics.
+//! - [`fabric`]: one that is reached over a network.
 //! - [`copy`]: two ways to copy: by the kernel, and by reading and writing.
 //! - [`trace`]: records what the driver does meanwhile, and [`activity`] is what came of it.
 //! - [`nvme`]: commands from a program, and what the device itself says that crossed the bus.
@@ -10,6 +11,7 @@
 pub mod activity;
 pub mod copy;
 pub mod disk;
+pub mod fabric;
 pub mod nvme;
 pub mod output;
 pub mod system;

@@ -4,6 +4,7 @@
 mod buffered;
 mod chunk;
 mod discard;
+mod fabrics;
 mod nvme;
 mod offload;
 mod onload;
@@ -37,6 +38,8 @@ pub enum Name {
     Offload,
     /// `cp` and `fsync` with and without the offload: without `O_DIRECT`
     Buffered,
+    /// Copies over NVMe over TCP, on a link of 1 Gbit/s, against reading and writing
+    Fabrics,
     /// The same as `offload` on an NVMe device, and against Copy commands that a program makes
     Nvme,
 }
@@ -58,6 +61,7 @@ pub fn run(name: Name, options: &Options, say: &dyn Fn(&str)) -> Result<Benchmar
         Name::Onload => onload::run(options, say),
         Name::Offload => offload::run(options, say),
         Name::Buffered => buffered::run(options, say),
+        Name::Fabrics => fabrics::run(options, say),
         Name::Nvme => nvme::run(options, say),
     }
 }
