@@ -28,6 +28,7 @@ static_assert(offsetof(struct bio, bi_iter) ==
 EXPORT_RUST_GPL(blkdev_copy);
 EXPORT_RUST_GPL(blkdev_copy_offload);
 EXPORT_RUST_GPL(blkdev_copy_onload);
+EXPORT_RUST_GPL(blk_copy_cancel);
 EXPORT_RUST_GPL(blk_copy_pool_create);
 EXPORT_RUST_GPL(blk_copy_pool_destroy);
 EXPORT_RUST_GPL(bdev_copy_limits);

@@ -148,6 +148,19 @@ fn nothing(result: Result) -> Outcome {
     Outcome { copied, result }
 }
 
+/// Ends a copy in the background early.
+///
+/// Context: any. Does not sleep.
+///
+/// # Safety
+///
+/// `params` is valid while this runs.
+#[export]
+pub(crate) unsafe extern "C" fn blk_copy_cancel(params: *mut bindings::blk_copy_params) {
+    // SAFETY: Required of the caller.
+    unsafe { Params::cancel(params) };
+}
+
 /// Makes a reserve of memory.
 ///
 /// Context: task; may sleep.

@@ -37,6 +37,7 @@ struct blk_copy_range {
  * @owner: with @end_io, the module that it is in, which is not unloaded before
  *   it has returned; NULL if that is built in
  * @private: for @end_io
+ * @cancelled: for blk_copy_cancel(); false at the start
  * @error: result: 0 or -errno
  * @copied: result: sectors copied from the start without a gap
  */
@@ -47,6 +48,7 @@ struct blk_copy_params {
 	void (*end_io)(struct blk_copy_params *params);
 	struct module *owner;
 	void *private;
+	bool cancelled;
 	int error;
 	sector_t copied;
 };
@@ -74,8 +76,8 @@ struct blk_copy_limits {
  * @params: what to copy; the result is in there as well
  *
  * Without @end_io the copy has ended when this returns. With it, the copy runs
- * on; the caller's signals do not stop it, and @end_io is called once by a
- * worker, before this returns or later. It may free @params, but must not begin
+ * on; blk_copy_cancel() stops it, the caller's signals do not. @end_io is called
+ * once by a worker, before this returns or later. It may free @params, but must not begin
  * another copy with the same pool, nor wait for one.
  *
  * A driver that copies in order to do its own I/O uses blkdev_copy(), with a
@@ -93,6 +95,7 @@ struct blk_copy_limits {
  * * -EPERM - the destination is read-only
  * * -EOPNOTSUPP - the devices cannot copy this: read and write it instead
  * * -EINTR - a fatal signal is pending
+ * * -ECANCELED - blk_copy_cancel() was called
  * * -EDEADLK - without @end_io, from ->submit_bio: it would wait for itself
  * * other - the error of the device, after which no other way should be tried
  *
@@ -134,6 +137,24 @@ int blkdev_copy_onload(struct blk_copy_params *params,
  * the destination is zoned
  */
 int blkdev_copy(struct blk_copy_params *params, struct blk_copy_pool *pool);
+
+/**
+ * blk_copy_cancel - end a copy in the background early
+ * @params: of a copy with @end_io
+ *
+ * Nothing of it is sent to a device any more. When what is in flight has ended,
+ * @end_io is called as always: with -ECANCELED, unless the copy failed before,
+ * or all of it was on its way already. @params->copied is exact.
+ *
+ * This may be called before the copy begins, which then ends at once; while it
+ * runs; and while or after @end_io is called, which changes nothing. All that
+ * is used is the memory of @params. So who frees that from @end_io makes sure,
+ * by a lock or a reference, that nobody is about to cancel; and who begins
+ * another copy with it sets it up anew.
+ *
+ * Context: Any context. Does not sleep, and takes no lock.
+ */
+void blk_copy_cancel(struct blk_copy_params *params);
 
 /**
  * blk_copy_pool_create - make a reserve of memory for copies
@@ -313,6 +334,10 @@ static inline int blkdev_copy(struct blk_copy_params *params,
 			      struct blk_copy_pool *pool)
 {
 	return -EOPNOTSUPP;
+}
+
+static inline void blk_copy_cancel(struct blk_copy_params *params)
+{
 }
 
 static inline void bdev_copy_limits(struct block_device *bdev,

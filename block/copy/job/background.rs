@@ -6,6 +6,11 @@
 //! Whatever ends later queues the next turn, and the last one is always made by a worker. In
 //! between, the copy takes no thread. Its memory comes from the pool, so it needs no allocation
 //! either.
+//!
+//! Who cancels a copy writes down that wish in its params, and does nothing else: the copy looks at
+//! them in each turn, and before each chunk and buffer that it sends. As long as it is not over
+//! something of it is in flight, or a worker is about to take it up, so there is a next turn. And
+//! as the copy is neither looked for nor touched, it does not matter whether it has just ended.
 
 use super::{
     handle::Handle,

@@ -138,7 +138,7 @@ impl Handle {
                 // SAFETY: The tracker is of this copy alone, and stays until the copy is over. So
                 // do the devices of the request, and the stock, which are borrowed for ever.
                 let link = unsafe { Link::new(request, stock, tracker) };
-                UnsafeCell::new(Job::new(link, (way, on_fallback), Interrupt::Never))
+                UnsafeCell::new(Job::new(link, (way, on_fallback), Interrupt::Cancelled(params)))
             },
             workers,
             drive,

@@ -35,6 +35,7 @@ use kernel::{
     block::{
         copy::{
             Outcome,
+            Params,
             Way, //
         },
         units::Sectors, //
@@ -53,10 +54,10 @@ pub(super) fn on_fallback(way: Way, request: &Request<'_>) -> OnFallback {
 }
 
 /// What ends a copy before its end.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Interrupt {
-    /// Nothing.
-    Never,
+    /// That its caller has cancelled it: `ECANCELED`.
+    Cancelled(&'static Params),
     /// A fatal signal of the current task: `EINTR`.
     Fatal,
     /// Any signal of the current task, and freezing: `ERESTARTSYS`.
@@ -67,7 +68,7 @@ impl Interrupt {
     /// The error of a copy that has to end now.
     pub(crate) fn pending(self) -> Option<Error> {
         match self {
-            Interrupt::Never => None,
+            Interrupt::Cancelled(params) => params.is_cancelled().then_some(ECANCELED),
             Interrupt::Fatal => task::fatal_signal_pending().then_some(EINTR),
             Interrupt::Any => task::signal_pending().then_some(ERESTARTSYS),
         }

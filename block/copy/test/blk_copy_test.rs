@@ -14,9 +14,10 @@
 //! The first word is `offload`, `onload` or `auto`, for `blkdev_copy_offload()`,
 //! `blkdev_copy_onload()` or `blkdev_copy()`; with `,async` the copy is made in the background,
 //! with `,pool` it has a reserve of its own, and with `,readonly` the destination is not opened for
-//! writing, as one that is read-only cannot be. The lists are ranges of sectors, as
-//! `start+length`, or `-` for none. Writing fails only if the line makes no sense; an error of the
-//! copy is in what is read.
+//! writing, as one that is read-only cannot be. With `,cancel=USECS` it is made in the background,
+//! and cancelled so long after its begin; then what is read says as well how many microseconds later
+//! it ended. The lists are ranges of sectors, as `start+length`, or `-` for none. Writing fails only
+//! if the line makes no sense; an error of the copy is in what is read.
 //!
 //! It builds with the kernel, or for one that was built before:
 //!
@@ -35,6 +36,7 @@ use kernel::{
             CopyRange,
             Outcome,
             Pool,
+            Started,
             Way, //
         },
         units::{
@@ -56,6 +58,12 @@ use kernel::{
         Completion,
         Mutex, //
     },
+    time::{
+        delay::fsleep,
+        Delta,
+        Instant,
+        Monotonic, //
+    },
     uaccess::UserSliceReader, //
 };
 
@@ -67,8 +75,23 @@ module! {
     license: "GPL",
 }
 
+/// How a copy ended.
+#[derive(Clone, Copy)]
+struct Report {
+    outcome: Outcome,
+    /// How long after it was cancelled.
+    late: Option<Delta>,
+}
+
+impl From<Outcome> for Report {
+    fn from(outcome: Outcome) -> Self {
+        let late = None;
+        Self { outcome, late }
+    }
+}
+
 /// How the last copy ended.
-type Last = Mutex<Option<Outcome>>;
+type Last = Mutex<Option<Report>>;
 
 #[pin_data]
 struct CopyTest {
@@ -89,9 +112,13 @@ impl kernel::InPlaceModule for CopyTest {
 
 fn show(last: &Last, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match &*last.lock() {
-        Some(Outcome { copied, result }) => {
-            let error = result.map_or_else(Error::to_errno, |()| 0);
-            writeln!(f, "copied={} error={}", copied.get(), error)
+        Some(Report { outcome, late }) => {
+            let error = outcome.result.map_or_else(Error::to_errno, |()| 0);
+            write!(f, "copied={} error={}", outcome.copied.get(), error)?;
+            match late {
+                Some(late) => writeln!(f, " late={}", late.as_micros_ceil()),
+                None => writeln!(f),
+            }
         }
         None => writeln!(f, "nothing was copied so far"),
     }
@@ -101,13 +128,13 @@ fn store(last: &Last, reader: &mut UserSliceReader) -> Result {
     let mut line = KVec::from_elem(0, reader.len(), GFP_KERNEL)?;
     reader.read_slice(&mut line)?;
     let line = core::str::from_utf8(&line).map_err(|_| EINVAL)?;
-    let outcome = run(line)?;
-    *last.lock() = Some(outcome);
+    let report = run(line)?;
+    *last.lock() = Some(report);
     Ok(())
 }
 
 /// Runs a line: how, two devices, two lists of ranges.
-fn run(line: &str) -> Result<Outcome> {
+fn run(line: &str) -> Result<Report> {
     let mut words = line.split_ascii_whitespace();
     let mut word = || words.next().ok_or(EINVAL);
     let mut how = word()?.split(',');
@@ -117,30 +144,35 @@ fn run(line: &str) -> Result<Outcome> {
         Some("auto") => Way::Any,
         _ => return Err(EINVAL),
     };
-    let (mut background, mut pool, mut access) = (false, None, Access::ReadWrite);
+    let (mut background, mut cancel) = (false, None);
+    let (mut pool, mut access) = (None, Access::ReadWrite);
     for option in how {
         match option {
             "async" => background = true,
             "readonly" => access = Access::Read,
             "pool" => pool = Some(Arc::new(Pool::new()?, GFP_KERNEL)?),
-            _ => return Err(EINVAL),
+            _ => {
+                let after = option.strip_prefix("cancel=").ok_or(EINVAL)?;
+                let after: u32 = after.parse().map_err(|_| EINVAL)?;
+                cancel = Some(Delta::from_micros(after.into()));
+            }
         }
     }
     let src = open(word()?, Access::Read)?;
     let dst = open(word()?, access)?;
     let (from, to) = (ranges(word()?)?, ranges(word()?)?);
-    if background {
-        return start_and_wait(way, (src, from), (dst, to), pool);
+    if background || cancel.is_some() {
+        return start_and_wait(way, (src, from), (dst, to), pool, cancel);
     }
     let (src, dst) = ((src.bdev(), &*from), (dst.bdev(), &*to));
-    Ok(copy::copy(way, src, dst, pool.as_deref()))
+    Ok(copy::copy(way, src, dst, pool.as_deref()).into())
 }
 
 /// Where the end of a copy in the background is told.
 #[pin_data]
 struct Ended {
     #[pin]
-    outcome: Mutex<Option<Outcome>>,
+    outcome: Mutex<Option<(Outcome, Instant<Monotonic>)>>,
     #[pin]
     ended: Completion,
 }
@@ -150,7 +182,8 @@ fn start_and_wait(
     src: (OpenDevice, KVec<CopyRange>),
     dst: (OpenDevice, KVec<CopyRange>),
     pool: Option<Arc<Pool>>,
-) -> Result<Outcome> {
+    cancel: Option<Delta>,
+) -> Result<Report> {
     let ended = Arc::pin_init(
         pin_init!(Ended {
             outcome <- new_mutex!(None),
@@ -166,17 +199,32 @@ fn start_and_wait(
         dst,
         pool,
         move |outcome| {
-            *told.outcome.lock() = Some(outcome);
+            *told.outcome.lock() = Some((outcome, Instant::now()));
             told.ended.complete_all();
         },
     );
-    if let Err(error) = begun {
-        let (copied, result) = (Sectors::ZERO, Err(error));
-        return Ok(Outcome { copied, result });
-    }
+    let started = match begun {
+        Ok(started) => started,
+        Err(error) => {
+            let (copied, result) = (Sectors::ZERO, Err(error));
+            return Ok(Outcome { copied, result }.into());
+        }
+    };
+    let cancelled = cancel.map(|after| cancel_after(&started, after));
     ended.ended.wait_for_completion();
-    let outcome = *ended.outcome.lock();
-    outcome.ok_or(EIO)
+    let (outcome, end) = (*ended.outcome.lock()).ok_or(EIO)?;
+    let late = cancelled.map(|cancelled| end - cancelled);
+    Ok(Report { outcome, late })
+}
+
+/// Cancels a copy `after` so long, and returns when that was.
+fn cancel_after(started: &Started, after: Delta) -> Instant<Monotonic> {
+    if !after.is_zero() {
+        fsleep(after);
+    }
+    let now = Instant::now();
+    started.cancel();
+    now
 }
 
 fn open(path: &str, access: Access) -> Result<OpenDevice> {

@@ -21,6 +21,10 @@ use crate::{
         c_uint, //
     },
     module::ModuleRef,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
     types::Opaque, //
 };
 
@@ -29,7 +33,8 @@ use crate::{
 /// # Invariants
 ///
 /// While the reference lives, both devices stay open, the ranges stay valid and do not change, and
-/// only the engine writes the result.
+/// only the engine writes the result. Anybody may set `cancelled` by [`Params::cancel`]; all other
+/// fields do not change.
 #[repr(transparent)]
 pub struct Params(Opaque<bindings::blk_copy_params>);
 
@@ -52,34 +57,59 @@ impl Params {
         unsafe { &*params.cast() }
     }
 
-    fn get(&self) -> &bindings::blk_copy_params {
-        // SAFETY: By the type invariant, the memory is valid, and nobody writes what is read of it.
-        unsafe { &*self.0.get() }
-    }
-
     /// Returns the device that is read, and its ranges.
     pub fn src(&self) -> Result<(&BlockDevice, &[CopyRange])> {
-        let params = self.get();
-        // SAFETY: By the type invariant, the device is open and the ranges are valid.
-        unsafe { side(params.src_bdev, params.src, params.nr_src) }
+        let raw = self.0.get();
+        // SAFETY: By the type invariant, the memory is valid and these fields do not change, the
+        // device is open and the ranges are valid.
+        unsafe { side((*raw).src_bdev, (*raw).src, (*raw).nr_src) }
     }
 
     /// Returns the device that is written, and its ranges.
     pub fn dst(&self) -> Result<(&BlockDevice, &[CopyRange])> {
-        let params = self.get();
-        // SAFETY: By the type invariant, the device is open and the ranges are valid.
-        unsafe { side(params.dst_bdev, params.dst, params.nr_dst) }
+        let raw = self.0.get();
+        // SAFETY: By the type invariant, the memory is valid and these fields do not change, the
+        // device is open and the ranges are valid.
+        unsafe { side((*raw).dst_bdev, (*raw).dst, (*raw).nr_dst) }
+    }
+
+    fn end_io(&self) -> Option<unsafe extern "C" fn(*mut bindings::blk_copy_params)> {
+        // SAFETY: By the type invariant, the memory is valid, and the field does not change.
+        unsafe { (*self.0.get()).end_io }
     }
 
     /// Returns whether the caller does not wait, but is told of the end.
     pub fn has_end_io(&self) -> bool {
-        self.get().end_io.is_some()
+        self.end_io().is_some()
     }
 
     /// Takes a reference to the module that has to be told of the end.
     pub fn owner(&self) -> ModuleRef {
-        // SAFETY: The owner is null, or the module whose code begins the copy.
-        unsafe { ModuleRef::new(self.get().owner) }
+        // SAFETY: By the type invariant, the memory is valid, and the field does not change. It is
+        // null, or the module whose code begins the copy.
+        unsafe { ModuleRef::new((*self.0.get()).owner) }
+    }
+
+    /// Asks for the end of the copy with these params. As only their memory is used, it does not
+    /// matter whether the copy has begun, or has ended.
+    ///
+    /// Context: any. Does not sleep.
+    ///
+    /// # Safety
+    ///
+    /// `params` is valid while this runs.
+    pub unsafe fn cancel(params: *mut bindings::blk_copy_params) {
+        // SAFETY: The caller guarantees that it is valid. While a copy runs, everybody accesses the
+        // field so.
+        unsafe { Atomic::from_ptr(&raw mut (*params).cancelled) }.store(true, Relaxed);
+    }
+
+    /// Returns whether somebody has asked for the end of the copy.
+    ///
+    /// Context: any. Does not sleep.
+    pub fn is_cancelled(&self) -> bool {
+        // SAFETY: By the type invariant, the memory is valid, and everybody accesses the field so.
+        unsafe { Atomic::from_ptr(&raw mut (*self.0.get()).cancelled) }.load(Relaxed)
     }
 
     /// Writes the result down for a caller who waits. Returns it as C has it: 0, or the error.
@@ -103,7 +133,7 @@ impl Params {
     /// This is the last use of the params.
     pub unsafe fn end(&self, outcome: Outcome) {
         self.report(outcome);
-        if let Some(end_io) = self.get().end_io {
+        if let Some(end_io) = self.end_io() {
             // SAFETY: The copy has ended, which is when this is to be called.
             unsafe { end_io(self.0.get()) };
         }
