@@ -22,6 +22,8 @@ use crate::{
 };
 use core::ops::Range;
 
+mod access;
+
 /// The most bytes that one call may read, write or copy (`MAX_RW_COUNT`).
 pub const MAX_RW_COUNT: u64 = u32_as_u64(i32::MAX.unsigned_abs()) & !(usize_as_u64(PAGE_SIZE) - 1);
 
