@@ -33,7 +33,7 @@
 //! - [`chunk`] is one chunk: how it is submitted, held, parked, dispatched and ended.
 //! - [`job`] is a copy: its window, how it is offloaded and onloaded, in the foreground and in the
 //!   background, and the reserves of memory.
-//! - [`file`](mod@file) is `copy_file_range(2)`.
+//! - [`file`](mod@file) is `copy_file_range(2)`, [`uring`] has the commands of io_uring.
 //! - [`ffi`] is what C calls.
 //!
 //! What a lower file tells an upper one goes through a trait ([`chunk::Owner`]) or a function and a
@@ -52,4 +52,5 @@ mod plan;
 mod request;
 mod stats;
 mod trace;
+mod uring;
 mod verdict;

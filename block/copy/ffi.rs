@@ -5,7 +5,7 @@
 //! [`include/linux/blk-copy.h`](srctree/include/linux/blk-copy.h).
 //!
 //! Here is what callers that copy use; [`bios`] is for the block layer and drivers, [`limits`] for
-//! queues and sysfs, [`files`] for `copy_file_range(2)`.
+//! queues and sysfs, [`files`] for `copy_file_range(2)`, [`uring`] for io_uring.
 
 use crate::{
     job::{
@@ -17,7 +17,8 @@ use crate::{
         List,
         Request, //
     },
-    stats, //
+    stats,
+    uring as commands, //
 };
 use core::pin::Pin;
 use kernel::{
@@ -42,12 +43,14 @@ use kernel::{
 mod bios;
 mod files;
 mod limits;
+mod uring;
 
 /// Prepares the engine at boot. Called once, by an initcall.
 #[export]
 pub(crate) extern "C" fn blk_copy_init() -> c_int {
     from_result(|| {
         job::init()?;
+        commands::init()?;
         Ok(0)
     })
 }

@@ -10,9 +10,11 @@
 #define _LINUX_BLK_COPY_H
 
 #include <linux/blkdev.h>
+#include <uapi/linux/blkdev.h>
 
 struct blk_copy_pool;
 struct file;
+struct io_uring_cmd;
 struct seq_file;
 
 /**
@@ -275,6 +277,7 @@ loff_t blkdev_copy_room(struct file *file_out, loff_t pos_out);
 ssize_t blkdev_copy_file_range(struct file *file_in, loff_t pos_in,
 			       struct file *file_out, loff_t pos_out,
 			       size_t len, unsigned int flags);
+int blk_copy_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
 
 /* Returns the bio to issue now, or NULL while others are on their way. */
 static inline struct bio *blk_copy_issue(struct bio *bio)
@@ -401,6 +404,12 @@ static inline void blk_copy_validate_limits(struct queue_limits *lim)
 }
 
 static inline loff_t blkdev_copy_room(struct file *file_out, loff_t pos_out)
+{
+	return -EINVAL;
+}
+
+static inline int blk_copy_uring_cmd(struct io_uring_cmd *cmd,
+				     unsigned int issue_flags)
 {
 	return -EINVAL;
 }

@@ -16,9 +16,11 @@ use kernel::{
             __GFP_NORETRY,
             __GFP_NOWARN, //
             GFP_NOIO,
+            GFP_NOWAIT,
         },
         AllocError,
         Allocator,
+        Flags,
         NumaNode, //
     },
     mempool::Mempool, //
@@ -72,12 +74,27 @@ impl<'a, H, P> Memory<'a, H, P> {
     ///
     /// Context: task; may sleep, but starts no I/O.
     pub(crate) fn new(reserve: &'a Reserve<H, P>, sources: usize) -> Result<Self, AllocError> {
+        Self::with_flags(reserve, sources, GFP_NOIO)
+    }
+
+    /// The same, but fails if it would have to wait.
+    ///
+    /// Context: any. Does not sleep.
+    pub(crate) fn at_once(reserve: &'a Reserve<H, P>, sources: usize) -> Result<Self, AllocError> {
+        Self::with_flags(reserve, sources, GFP_NOWAIT)
+    }
+
+    fn with_flags(
+        reserve: &'a Reserve<H, P>,
+        sources: usize,
+        flags: Flags,
+    ) -> Result<Self, AllocError> {
         let count = sources.checked_add(1).ok_or(AllocError)?;
         let start = if count <= SMALLEST {
-            reserve.0.alloc(GFP_NOIO)?.cast()
+            reserve.0.alloc(flags)?.cast()
         } else {
             // The allocator should not try hard: a chunk of one source will do as well.
-            let flags = GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC;
+            let flags = flags | __GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC;
             Kmalloc::alloc(Self::layout(count)?, flags, NumaNode::NO_NODE)?.cast()
         };
         // INVARIANT: Just allocated so.

@@ -54,6 +54,7 @@ pub(crate) use park::split;
 pub(crate) use raw::{
     Memory,
     Owner,
-    Reserve, //
+    Reserve,
+    Wait, //
 };
 pub(crate) use submit::submit;

@@ -11,7 +11,8 @@ use super::{
         Arrived,
         ContextRef,
         PartBio,
-        Place, //
+        Place,
+        Wait, //
     }, //
 };
 use crate::{
@@ -74,14 +75,18 @@ fn pair_all(context: ContextRef<'_>) -> Verdict<Status> {
 
 /// All parts are there: the command goes to the driver.
 fn dispatch(mut command: OwnedBio) -> Option<OwnedBio> {
+    let mut wait = Wait::Allowed;
     if let Some((_, context)) = locate(&command) {
+        wait = context.wait();
         let from = context.places().next().flatten();
         if let Some((from, to)) = from.zip(context.destination()) {
             trace::dispatch(&command, from.range, to.range);
         }
     }
-    // What it holds up cannot change its mapping any more.
-    command.allow_wait();
+    if wait == Wait::Allowed {
+        // What it holds up cannot change its mapping any more.
+        command.allow_wait();
+    }
     if command.bdev().has_submit_bio() {
         // It has left its path, and takes whichever path there is now.
         command.resubmit();

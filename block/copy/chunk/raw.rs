@@ -52,6 +52,16 @@ pub(crate) trait Owner: Sync {
     fn chunk_ended(&self, slot: usize, verdict: Verdict<Status>);
 }
 
+/// Whether the command of a chunk may wait on its way to the driver: for a tag, say. One that must
+/// not falls back because the device is busy.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Wait {
+    /// As any other request does.
+    Allowed,
+    /// It fails instead.
+    Refused,
+}
+
 pub(super) type State = Machine<OwnedBio, BioList, Status>;
 pub(super) type Place = pair::Place<CopyDomain>;
 
@@ -97,6 +107,7 @@ pub(crate) struct Context {
     pub(super) parts: usize,
     pub(super) reserve: NonNull<Reserve>,
     pub(super) levels: Levels,
+    pub(super) wait: Wait,
     /// What the owner calls the chunk.
     pub(super) slot: usize,
     /// Where the chunk is written, as the owner sees the device. The device of a bio may be another
@@ -139,6 +150,11 @@ impl<'a> ContextRef<'a> {
     /// What the chunk was sent to.
     pub(super) fn levels(self) -> Levels {
         self.get().levels
+    }
+
+    /// Whether its command may wait.
+    pub(super) fn wait(self) -> Wait {
+        self.get().wait
     }
 
     /// Its length.

@@ -18,7 +18,8 @@ use super::{
         Memory,
         Owner,
         Part,
-        State, //
+        State,
+        Wait, //
     }, //
 };
 use crate::{
@@ -69,8 +70,8 @@ pub(crate) unsafe fn submit<O: Owner + 'static>(
     sources: impl Iterator<Item = Range> + Clone,
     dst: Range,
     memory: Memory<'_>,
-    owner: Pin<&O>,
-    slot: usize,
+    wait: Wait,
+    (owner, slot): (Pin<&O>, usize),
 ) {
     let stacked = src_bdev.has_submit_bio() || dst_bdev.has_submit_bio();
     let levels = if stacked {
@@ -92,6 +93,7 @@ pub(crate) unsafe fn submit<O: Owner + 'static>(
         addr_of_mut!((*raw).parts).write(parts);
         addr_of_mut!((*raw).reserve).write(reserve);
         addr_of_mut!((*raw).levels).write(levels);
+        addr_of_mut!((*raw).wait).write(wait);
         addr_of_mut!((*raw).slot).write(slot);
         addr_of_mut!((*raw).dst).write(dst);
         addr_of_mut!((*raw).dst_dev).write(dst_bdev.dev());

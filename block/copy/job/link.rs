@@ -15,7 +15,9 @@ use crate::{
     chunk::{
         self,
         Memory,
-        Reserve, //
+        Owner,
+        Reserve,
+        Wait, //
     },
     plan::{
         CommandLimits,
@@ -45,7 +47,7 @@ use kernel::{
 
 /// What copies take memory from.
 #[pin_data]
-pub(super) struct Stock {
+pub(crate) struct Stock {
     chunks: Reserve,
     #[pin]
     pub(super) buffers: BufferPool,
@@ -58,6 +60,41 @@ impl Stock {
             chunks: Reserve::new(chunks)?,
             buffers <- BufferPool::new(SHARE, None),
         }? Error)
+    }
+
+    /// Sends a copy that is one chunk, if nothing has to wait for that. `owner` hears of its end
+    /// then, perhaps before this returns. If this returns false, nothing was sent.
+    ///
+    /// Context: task; does not wait for memory, nor for the device.
+    ///
+    /// # Safety
+    ///
+    /// If this returns true: until `owner` has heard of the end, it stays where it is, the devices
+    /// of the request stay open, and so does the stock.
+    pub(crate) unsafe fn send_alone<O: Owner + 'static>(
+        &self,
+        request: &Request<'_>,
+        owner: Pin<&O>,
+    ) -> bool {
+        let plan = Plan::new(request.src, request.dst);
+        let limits = request.command_limits();
+        let chunk = plan
+            .peek(&limits)
+            .filter(|chunk| chunk.len == request.total);
+        let Some((chunk, (_, dst))) =
+            chunk.and_then(|chunk| Some((chunk, plan.first_ranges(&chunk)?)))
+        else {
+            return false;
+        };
+        let sources = plan.sources(&chunk);
+        let Ok(memory) = Memory::at_once(&self.chunks, sources.clone().count()) else {
+            return false;
+        };
+        let devices = (request.src_bdev, request.dst_bdev);
+        // SAFETY: The memory was made for this chunk, of which the limits allow one destination,
+        // and no more than the devices do. The rest is required of the caller.
+        unsafe { chunk::submit(devices, sources, dst, memory, Wait::Refused, (owner, 0)) };
+        true
     }
 }
 
@@ -127,7 +164,10 @@ impl<'a> Link<'a> {
         let sources = plan.sources(&chunk);
         // SAFETY: The memory was made for this chunk, of which the limits allow one destination,
         // and no more than the devices do. The rest holds by the type invariant.
-        unsafe { chunk::submit(devices, sources, dst, memory, self.tracker(), slot) };
+        unsafe {
+            let owner = (self.tracker(), slot);
+            chunk::submit(devices, sources, dst, memory, Wait::Allowed, owner);
+        }
         Some(chunk.len)
     }
 

@@ -122,6 +122,11 @@ impl Pool {
         run::run(request, way, &self.stock, interrupt)
     }
 
+    /// What its copies take memory from.
+    pub(crate) fn stock(&self) -> &Stock {
+        &self.stock
+    }
+
     /// Begins a copy. A worker will tell the caller of its end, or has done so.
     ///
     /// Context: task; may sleep. Does not fail for lack of memory.

@@ -53,7 +53,10 @@ pub mod stats;
 pub mod trace;
 
 pub use bio::CopyOp;
-pub use params::Params;
+pub use params::{
+    Params,
+    RawParams, //
+};
 pub use path::CopyDomain;
 
 /// A copy command: a started request of the operation `REQ_OP_COPY_DST`.

@@ -204,6 +204,15 @@ impl CopyLimits {
 }
 
 impl BlockDevice {
+    /// Returns whether this device can copy, and may. That may change at any time.
+    ///
+    /// Context: task; may sleep.
+    pub fn can_copy(&self) -> bool {
+        let mut limits = CopyLimits::unlimited();
+        self.narrow_copy_limits(&mut limits);
+        !limits.max().is_zero()
+    }
+
     /// Narrows limits to those of this device and of what it lies on. They may change at any time.
     ///
     /// Context: task; may sleep.

@@ -28,6 +28,9 @@ use crate::{
     types::Opaque, //
 };
 
+/// What C calls at the end with.
+pub type RawParams = bindings::blk_copy_params;
+
 /// A `struct blk_copy_params`: what to copy, and whom to tell how that has ended.
 ///
 /// # Invariants
@@ -55,6 +58,26 @@ impl Params {
         // INVARIANT: Required of the caller.
         // SAFETY: `Params` is transparent, and the caller guarantees the rest.
         unsafe { &*params.cast() }
+    }
+
+    /// Makes params for a copy whose devices and ranges the engine is told in another way: what it
+    /// needs of them is whom to tell of the end, and whether somebody has cancelled the copy.
+    pub fn telling(end_io: unsafe extern "C" fn(*mut RawParams)) -> Self {
+        // INVARIANT: There are no devices and no ranges.
+        Self(Opaque::new(RawParams {
+            end_io: Some(end_io),
+            ..Default::default()
+        }))
+    }
+
+    /// Returns how the copy has ended.
+    ///
+    /// # Safety
+    ///
+    /// The copy has ended, and nobody writes the result any more.
+    pub unsafe fn outcome(&self) -> Outcome {
+        // SAFETY: By the type invariant, the memory is valid. The caller guarantees the rest.
+        unsafe { Outcome::of(self.0.get()) }
     }
 
     /// Returns the device that is read, and its ranges.
@@ -102,6 +125,14 @@ impl Params {
         // SAFETY: The caller guarantees that it is valid. While a copy runs, everybody accesses the
         // field so.
         unsafe { Atomic::from_ptr(&raw mut (*params).cancelled) }.store(true, Relaxed);
+    }
+
+    /// Asks for the end of the copy, as [`Params::cancel`] does.
+    ///
+    /// Context: any. Does not sleep.
+    pub fn cancel_this(&self) {
+        // SAFETY: By the type invariant, the memory is valid.
+        unsafe { Self::cancel(self.0.get()) };
     }
 
     /// Returns whether somebody has asked for the end of the copy.
@@ -154,6 +185,9 @@ unsafe fn side<'a>(
         // SAFETY: The caller guarantees that they are there; `CopyRange` is transparent.
         count => unsafe { core::slice::from_raw_parts(first.cast(), count) },
     };
+    if bdev.is_null() {
+        return Err(EINVAL);
+    }
     // SAFETY: The caller guarantees that the device is open.
     Ok((unsafe { BlockDevice::from_raw(bdev) }, ranges))
 }

@@ -28,6 +28,7 @@ pub mod flags {
     pub use super::Flags;
 
     pub const GFP_NOIO: Flags = Flags(1);
+    pub const GFP_NOWAIT: Flags = Flags(16);
     pub const __GFP_NORETRY: Flags = Flags(2);
     pub const __GFP_NOWARN: Flags = Flags(4);
     pub const __GFP_NOMEMALLOC: Flags = Flags(8);

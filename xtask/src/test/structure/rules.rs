@@ -52,7 +52,7 @@ type Exception = (&'static str, &'static str);
 const BINDINGS: [Exception; 2] = [("ffi.rs", "C calls it"), ("ffi/", "C calls it")];
 
 /// Where `unsafe` may stand: files that read out or act, and decide nothing.
-const UNSAFE: [Exception; 9] = [
+const UNSAFE: [Exception; 10] = [
     ("ffi.rs", "C calls it"),
     ("ffi/", "C calls it"),
     ("chunk/memory.rs", "the one allocation of a chunk"),
@@ -65,14 +65,18 @@ const UNSAFE: [Exception; 9] = [
         "what is on the stack of a copy that is waited for",
     ),
     ("job/tracker.rs", "who is woken: a function and a pointer"),
+    (
+        "uring/ask.rs",
+        "a copy that outlives the call that asks for it",
+    ),
 ];
 
 /// The most code that the engine may be: lines without comments, imports and tests. This is what it
 /// has today, rounded up: it may shrink, and grows only if somebody changes this line.
-const MAX_LINES: usize = 2770;
+const MAX_LINES: usize = 3220;
 
 /// The most of these lines that may mention `unsafe`.
-const MAX_UNSAFE: usize = 80;
+const MAX_UNSAFE: usize = 100;
 
 /// The number of a file's wing, and whether it is pure; the root is above all.
 fn wing_of(source: &Source) -> Option<(usize, bool)> {
@@ -315,14 +319,14 @@ mod tests {
 
     #[test]
     fn there_is_a_most() {
-        let (said, complaints) = judge_size(MAX_LINES, 80);
+        let (said, complaints) = judge_size(MAX_LINES, 100);
         assert!(
-            said.contains(&format!("{MAX_LINES} lines of code")) && said.contains("and 80 "),
+            said.contains(&format!("{MAX_LINES} lines of code")) && said.contains("and 100 "),
             "{said}"
         );
         assert!(complaints.is_empty());
         assert_eq!(
-            judge_size(MAX_LINES + 1, 82).1,
+            judge_size(MAX_LINES + 1, 102).1,
             ["1 lines too many", "2 too many that mention unsafe"]
         );
         let counted = size(&tree(&GOOD)).0;

@@ -5,7 +5,7 @@
 
 use super::tracker::{Tracker, Waker};
 use crate::{
-    chunk::{self, Memory, Owner, Reserve},
+    chunk::{self, Memory, Owner, Reserve, Wait},
     place::Place,
     plan::{
         progress::{Look, OnFallback},
@@ -105,8 +105,8 @@ fn send(copy: &Handle, index: usize) -> bool {
             sources.iter().copied(),
             place.destination(),
             memory,
-            owner,
-            slot,
+            Wait::Allowed,
+            (owner, slot),
         );
     }
     true
