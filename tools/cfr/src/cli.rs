@@ -15,6 +15,7 @@ use crate::model::ModelArgs;
 use crate::nvme::NvmeCopyArgs;
 use crate::ranges::RangesArgs;
 use crate::relay::RelayArgs;
+use crate::uring::UringArgs;
 
 /// Exact copy_file_range(2) calls, known data and a model, for the tests of the block layer.
 ///
@@ -57,6 +58,8 @@ enum Command {
     Fuzz(FuzzArgs),
     /// Pass on connections, or keep back what comes in, until told to stop
     Relay(RelayArgs),
+    /// Copies through io_uring
+    Uring(UringArgs),
     /// Run commands from standard input, one a line; `#` starts a comment
     Batch,
 }
@@ -83,6 +86,7 @@ fn execute(command: Command, held: &mut Held) -> Result<Option<String>> {
         Command::Ranges(args) => return Ok(Some(args.run()?)),
         Command::NvmeCopy(args) => return Ok(Some(args.run()?)),
         Command::Fuzz(args) => return Ok(Some(args.run()?)),
+        Command::Uring(args) => return Ok(Some(args.run()?)),
         Command::Fill(args) => args.run()?,
         Command::Relay(args) => args.run()?,
         Command::Check(args) => args.run()?,

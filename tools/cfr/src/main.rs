@@ -20,6 +20,7 @@ mod random;
 mod ranges;
 mod relay;
 mod size;
+mod uring;
 
 use std::process::ExitCode;
 
