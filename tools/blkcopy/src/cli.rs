@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::failure::EXIT_CODES;
@@ -11,7 +11,7 @@ use crate::plan::Wish;
 use crate::size;
 
 const ABOUT: &str = "\
-Copy between block devices with copy_file_range(2).
+Copy between block devices, with io_uring or copy_file_range(2).
 
 On a kernel with copy offload, and between places that one device can copy
 between, the data never enters memory. Elsewhere the kernel, or this program,
@@ -31,11 +31,12 @@ Examples:
   blkcopy info /dev/nvme0n1
   blkcopy /dev/vg/origin /dev/vg/copy --verify
   blkcopy /dev/nvme0n1 /dev/nvme0n1 --src-offset 0 --dst-offset 64G --length 1G
+  blkcopy gather /dev/nvme0n1 live-blocks.txt --dst-offset 64G
   blkcopy completions bash > blkcopy.bash
   blkcopy man > blkcopy.1";
 
 #[derive(Debug, Parser)]
-#[command(version, about = "Copy between block devices with copy_file_range(2)", long_about = ABOUT)]
+#[command(version, about = "Copy between block devices, with io_uring or copy_file_range(2)", long_about = ABOUT)]
 #[command(after_help = EXIT_CODES, after_long_help = format!("{EXIT_CODES}\n\n{NOTES}"))]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Cli {
@@ -49,10 +50,33 @@ pub struct Cli {
 pub enum Command {
     /// Show a device's limits, whether it can copy inside itself, and why not
     Info(InfoArgs),
+    /// Copy many ranges of a device to one place, one after the other
+    Gather(GatherArgs),
     /// Write the completions for a shell to standard output
     Completions { shell: Shell },
     /// Write the manual page to standard output
     Man,
+}
+
+/// What asks the kernel to copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum EngineKind {
+    /// io_uring, if both ends are block devices and the kernel has the command; else copy_file_range
+    #[default]
+    Auto,
+    /// The command BLOCK_URING_CMD_COPY of io_uring
+    IoUring,
+    /// copy_file_range(2)
+    CopyFileRange,
+}
+
+impl EngineKind {
+    /// The option that chooses it, if one is needed.
+    fn option(self) -> Option<String> {
+        let value = self.to_possible_value()?;
+        (self != Self::Auto).then(|| format!("--engine {}", value.get_name()))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -85,9 +109,13 @@ pub struct CopyArgs {
     /// Ask the kernel for this much at once [default: 32M]
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub chunk: Option<u64>,
-    /// Copy with this many threads
-    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub jobs: u16,
+    /// What asks the kernel to copy
+    #[arg(long, value_enum, default_value = "auto")]
+    pub engine: EngineKind,
+    /// Have so many copies under way: the depth of the queue of io_uring [default: 4], or threads that call
+    /// copy_file_range [default: 1]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: Option<u16>,
     /// Go through the page cache instead of O_DIRECT: any alignment, never offloaded
     #[arg(long)]
     pub buffered: bool,
@@ -118,7 +146,8 @@ impl CopyArgs {
         words.extend([&src, &dst].map(|path| shell_words::quote(path).into_owned()));
         words.push(String::from(ranges));
         words.extend(self.chunk.map(|chunk| format!("--chunk {chunk}")));
-        words.extend((self.jobs != 1).then(|| format!("--jobs {}", self.jobs)));
+        words.extend(self.engine.option());
+        words.extend(self.jobs.map(|jobs| format!("--jobs {jobs}")));
         let switches = [
             (self.buffered, "--buffered"),
             (self.verify, "--verify"),
@@ -141,6 +170,37 @@ impl CopyArgs {
     }
 }
 
+#[derive(Args, Debug)]
+pub struct GatherArgs {
+    /// Block device that is written, and read unless --source names another one
+    #[arg(value_name = "DEV")]
+    pub device: PathBuf,
+    /// Files of ranges, one a line, as OFFSET LENGTH or OFFSET+LENGTH; # begins a comment; - is standard input
+    #[arg(required = true, value_name = "LIST")]
+    pub lists: Vec<PathBuf>,
+    /// The ranges are on this device
+    #[arg(long, value_name = "DEV")]
+    pub source: Option<PathBuf>,
+    /// Start here in the destination
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub dst_offset: u64,
+    /// Have so many commands under way
+    #[arg(long, short, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+    /// Fail where the device cannot copy, rather than have the kernel read and write
+    #[arg(long)]
+    pub offload_only: bool,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but errors
+    #[arg(long, short, conflicts_with = "json")]
+    pub quiet: bool,
+    /// Write to a device even if it is mounted
+    #[arg(long)]
+    pub force: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,11 +213,11 @@ mod tests {
     #[test]
     fn a_command_can_be_given_again() {
         let copy = |text: &str| parse(text).unwrap().copy.unwrap();
-        let text = "a b --src-offset 1 --chunk 4096 --jobs 2 --verify --force";
+        let text = "a b --src-offset 1 --chunk 4096 --engine io_uring --jobs 2 --verify --force";
         let again = copy(text).again("--src-offset 9");
         assert_eq!(
             again,
-            "blkcopy a b --src-offset 9 --chunk 4096 --jobs 2 --verify --force"
+            "blkcopy a b --src-offset 9 --chunk 4096 --engine io_uring --jobs 2 --verify --force"
         );
         let mut odd = copy("a b");
         odd.source = "it's a disk".into();
@@ -179,7 +239,7 @@ mod tests {
         assert_eq!((wish.src_offset, wish.dst_offset), (65536, 0));
         assert_eq!(
             (wish.length, wish.chunk, copy.jobs),
-            (Some(1 << 30), None, 4)
+            (Some(1 << 30), None, Some(4))
         );
         assert!(copy.verify && !copy.json && !copy.force && !copy.buffered);
     }
@@ -192,6 +252,19 @@ mod tests {
         };
         assert!(info.json && info.devices.len() == 2);
         assert!(cli.copy.is_none());
+    }
+
+    #[test]
+    fn gather() {
+        let cli = parse("gather /dev/a list - --dst-offset 1G --offload-only").unwrap();
+        let Some(Command::Gather(gather)) = cli.command else {
+            panic!("not gather")
+        };
+        assert_eq!((gather.lists.len(), gather.dst_offset), (2, 1 << 30));
+        assert!(gather.offload_only && gather.source.is_none());
+        assert!(parse("gather /dev/a --dst-offset 0").is_err());
+        let cli = parse("a b --engine io_uring").unwrap();
+        assert_eq!(cli.copy.unwrap().engine, EngineKind::IoUring);
     }
 
     #[test]

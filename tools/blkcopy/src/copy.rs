@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `blkcopy SRC DST`: checks, copies, verifies, reports.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use anyhow::{Context, Result};
 use rustix::fs::Advice;
 
 use crate::chunk::Split;
-use crate::cli::CopyArgs;
+use crate::cli::{CopyArgs, EngineKind};
 use crate::endpoint::{Endpoint, Files};
 use crate::engine::{self, Outcome, Work};
 use crate::failure::Failure;
@@ -17,6 +18,7 @@ use crate::inuse::{Use, Users};
 use crate::plan::{plan, Plan};
 use crate::progress::Progress;
 use crate::report::{Report, Resume};
+use crate::ring::{self, Ring};
 use crate::stats::{self, Counters, PathTaken};
 use crate::sysfs::{Offload, Sysfs};
 use crate::verify;
@@ -39,13 +41,20 @@ pub fn run(args: &CopyArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Repor
         src_offset: plan.src_offset,
         dst_offset: plan.dst_offset,
         split: Split::new(plan.length, plan.chunk),
-        jobs: usize::from(args.jobs),
+        jobs: usize::from(args.jobs.unwrap_or(1)),
         einval_is_refusal: !kernel_knows(&src, &dst),
     };
     let src_file = src.open_for_reading(args.buffered)?;
     let dst_file = dst.open_for_writing(args.buffered, !args.force)?;
     let before = Snapshot::take(&src, &dst, args.buffered);
-    let outcome = transfer(args, work, (&src_file, &dst_file), stop, report)?;
+    let both_devices = src.block().is_some() && dst.block().is_some();
+    let ring = ring(args, both_devices, &dst_file)?;
+    report.engine = match &ring {
+        Some(_) => "io_uring",
+        None => "copy_file_range",
+    };
+    let outcome = transfer(args, work, ring, (&src_file, &dst_file), stop, report)?;
+    report.counted = before.gained();
     (report.path, report.path_detail) = before.judge(&outcome);
     conclude(args, plan, outcome, report)?;
 
@@ -60,8 +69,27 @@ pub fn run(args: &CopyArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Repor
     Ok(())
 }
 
+/// The ring to copy with, if that is what was asked for, or is best.
+fn ring(args: &CopyArgs, both_devices: bool, dst: &File) -> Result<Option<Ring>> {
+    if args.engine == EngineKind::CopyFileRange {
+        return Ok(None);
+    }
+    let possible = both_devices && !args.buffered;
+    let ring = match possible {
+        true => ring::open(usize::from(args.jobs.unwrap_or(ring::DEPTH)), dst),
+        false => Err("it copies between two block devices, and not with --buffered".to_string()),
+    };
+    match ring {
+        Ok(ring) => Ok(Some(ring)),
+        Err(_) if args.engine == EngineKind::Auto => Ok(None),
+        Err(why) => {
+            Err(Failure::Refused(format!("--engine io_uring is not possible: {why}")).into())
+        }
+    }
+}
+
 /// Refuses a destination that someone else uses or that cannot be written.
-fn may_be_written(dst: &Endpoint, sysfs: &Sysfs, force: bool) -> Result<()> {
+pub(crate) fn may_be_written(dst: &Endpoint, sysfs: &Sysfs, force: bool) -> Result<()> {
     let Some(device) = dst.block() else {
         return Ok(());
     };
@@ -95,15 +123,19 @@ fn kernel_knows(src: &Endpoint, dst: &Endpoint) -> bool {
 fn transfer(
     args: &CopyArgs,
     work: Work,
+    ring: Option<Ring>,
     (src, dst): (&File, &File),
     stop: &AtomicBool,
     report: &mut Report,
 ) -> Result<Outcome> {
     let progress = Progress::new("copying", work.split.length(), args.is_silent());
     let started = Instant::now();
-    let outcome = engine::run(work, &Files { src, dst }, stop, &|bytes| {
-        progress.add(bytes)
-    });
+    let files = Files { src, dst };
+    let add = |bytes| progress.add(bytes);
+    let outcome = match ring {
+        Some(ring) => ring::run(work, ring, &files, stop, &add),
+        None => engine::run(work, &files, stop, &add),
+    };
     let synced = dst.sync_all();
     report.timed(outcome.gap_free, started.elapsed());
     drop(progress);
@@ -149,7 +181,7 @@ fn conclude(args: &CopyArgs, plan: Plan, outcome: Outcome, report: &mut Report) 
 }
 
 /// What can tell which path is taken, before the copy.
-enum Snapshot {
+pub(crate) enum Snapshot {
     /// The counters of the disks involved.
     Counters(Vec<(String, Counters)>),
     /// They cannot be read; instead, what was read from the source's disk.
@@ -165,7 +197,7 @@ enum Snapshot {
 }
 
 impl Snapshot {
-    fn take(src: &Endpoint, dst: &Endpoint, buffered: bool) -> Self {
+    pub(crate) fn take(src: &Endpoint, dst: &Endpoint, buffered: bool) -> Self {
         let (Some(src), Some(dst)) = (src.block(), dst.block()) else {
             return Self::Files;
         };
@@ -189,7 +221,7 @@ impl Snapshot {
     }
 
     /// The path taken, now that the copy is over, and what tells so.
-    fn judge(self, outcome: &Outcome) -> (PathTaken, String) {
+    pub(crate) fn judge(self, outcome: &Outcome) -> (PathTaken, String) {
         if outcome.total == 0 {
             return (PathTaken::Nothing, String::new());
         }
@@ -200,7 +232,7 @@ impl Snapshot {
         match self {
             Self::Files => (PathTaken::FileSystem, String::new()),
             Self::Impossible(why) => (PathTaken::Generic, why),
-            Self::Counters(before) => match Self::gained(&before) {
+            Self::Counters(before) => match Self::gains(&before) {
                 Ok(gained) => stats::judge(outcome.total, &gained),
                 Err(why) => (PathTaken::Unknown, why),
             },
@@ -214,7 +246,17 @@ impl Snapshot {
         }
     }
 
-    fn gained(before: &[(String, Counters)]) -> Result<Vec<Counters>, String> {
+    /// What the counters of each disk have gained meanwhile; nothing if they cannot be read.
+    pub(crate) fn gained(&self) -> BTreeMap<String, BTreeMap<String, u64>> {
+        let Self::Counters(before) = self else {
+            return BTreeMap::new();
+        };
+        let disks = before.iter().map(|(disk, _)| disk.clone());
+        let gains = Self::gains(before).unwrap_or_default();
+        disks.zip(gains.into_iter().map(|gain| gain.0)).collect()
+    }
+
+    fn gains(before: &[(String, Counters)]) -> Result<Vec<Counters>, String> {
         let gain = |(disk, old): &(String, Counters)| Ok(stats::read(disk)?.since(old));
         before.iter().map(gain).collect()
     }

@@ -29,6 +29,8 @@ pub struct Info {
     pub offload: bool,
     pub copy: Offload,
     pub reason: String,
+    /// What becomes of a copy by a program that knows nothing of all this, and why.
+    pub stock_programs: String,
     /// The disk's counters, where they can be read.
     pub counters: Option<BTreeMap<String, u64>>,
 }
@@ -50,6 +52,7 @@ impl Info {
             offload: device.offload.is_possible(),
             copy: device.offload,
             reason: device.offload.explain(&device.disk),
+            stock_programs: stock_programs(device),
             counters,
         }
     }
@@ -76,6 +79,7 @@ impl Info {
             "not possible"
         };
         text += &format!("  copy offload  {verdict}: {}\n", self.reason);
+        text += &format!("  other tools   {}\n", self.stock_programs);
         let (max, hw) = match self.copy {
             Offload::NoKernelSupport => return text,
             Offload::NoDeviceSupport => (0, 0),
@@ -100,6 +104,18 @@ impl Info {
         }
         text
     }
+}
+
+/// What becomes of a copy by a program that knows nothing of all this: `cp`, `cat` and others.
+fn stock_programs(device: &BlockDevice) -> String {
+    if device.offload.is_possible() {
+        return format!(
+            "copy_file_range(2) of 256 KiB or more within {} is offloaded, however the files were opened; \
+             programs that read and write are not",
+            device.disk
+        );
+    }
+    "copies are read and written, whatever asks for them, for the reason above".to_string()
 }
 
 /// Runs the command and returns what it prints.
@@ -159,6 +175,7 @@ mod tests {
         let expected = "\
 /dev/x: partition 1 of nullb0, from byte 1048576 on, 2 MiB, blocks of 512 bytes
   copy offload  possible: one command copies up to 1 MiB
+  other tools   copy_file_range(2) of 256 KiB or more within nullb0 is offloaded, however the files were opened; programs that read and write are not
   limits        copy_max_bytes 1048576, copy_max_hw_bytes 4194304
   since boot    offloaded_chunks 3
 ";

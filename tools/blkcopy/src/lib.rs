@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Copying between block devices with `copy_file_range(2)`, and looking at
-//! what a device offers for it.
+//! Copying between block devices with `copy_file_range(2)` or io_uring, and
+//! looking at what a device offers for it.
 //!
 //! The command `blkcopy` is a thin shell around this library. The decisions
 //! are pure functions on plain values, tested without any device:
@@ -10,8 +10,11 @@
 //! - [`sysfs`] and [`inuse`]: what the kernel says about a device.
 //! - [`stats`]: which way did the data go, by the kernel's counters?
 //!
-//! [`engine`] moves the data, [`verify`] reads it back, and [`copy`] and
-//! [`info`] put all of it together for the two commands.
+//! - [`ranges`]: many sources of one copy, and how commands share them.
+//!
+//! [`engine`] moves the data with `copy_file_range(2)`, [`ring`] with io_uring;
+//! [`verify`] reads it back; and [`copy`], [`gather`] and [`info`] put all of it
+//! together for the commands.
 
 pub mod aligned;
 pub mod chunk;
@@ -20,11 +23,14 @@ pub mod copy;
 pub mod endpoint;
 pub mod engine;
 pub mod failure;
+pub mod gather;
 pub mod info;
 pub mod inuse;
 pub mod plan;
 pub mod progress;
+pub mod ranges;
 pub mod report;
+pub mod ring;
 pub mod size;
 pub mod stats;
 pub mod sysfs;

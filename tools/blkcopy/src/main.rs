@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use blkcopy::cli::{Cli, Command, CopyArgs};
+use blkcopy::cli::{Cli, Command, CopyArgs, GatherArgs};
 use blkcopy::failure::{exit_code, Failure, TERMINATED};
 use blkcopy::report::Report;
 use blkcopy::stats::PathTaken;
 use blkcopy::sysfs::Sysfs;
-use blkcopy::{copy, info};
+use blkcopy::{copy, gather, info};
 use clap::{CommandFactory, Parser};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -28,11 +28,12 @@ fn main() -> ExitCode {
             Ok(())
         }
         (Some(Command::Man), _) => man(),
+        (Some(Command::Gather(args)), _) => gather_command(&args, &signals),
         (None, Some(args)) => copy_command(&args, &signals),
         (None, None) => Cli::command()
             .error(
                 clap::error::ErrorKind::MissingRequiredArgument,
-                "give SRC and DST, or: info DEV",
+                "give SRC and DST, or: info DEV, or: gather DEV LIST",
             )
             .exit(),
     };
@@ -61,10 +62,26 @@ fn copy_command(args: &CopyArgs, signals: &Signals) -> Result<()> {
         args.destination.display().to_string(),
     );
     let result = copy::run(args, &Sysfs::default(), &signals.stop, &mut report);
-    if args.json {
+    say(report, result, (args.json, args.quiet))
+}
+
+fn gather_command(args: &GatherArgs, signals: &Signals) -> Result<()> {
+    signals.catch()?;
+    let source = args.source.as_ref().unwrap_or(&args.device);
+    let mut report = Report::new(
+        source.display().to_string(),
+        args.device.display().to_string(),
+    );
+    let result = gather::run(args, &Sysfs::default(), &signals.stop, &mut report);
+    say(report, result, (args.json, args.quiet))
+}
+
+/// Prints what has come of a copy.
+fn say(mut report: Report, result: Result<()>, (json, quiet): (bool, bool)) -> Result<()> {
+    if json {
         report.error = result.as_ref().err().map(|err| format!("{err:#}"));
         println!("{}", serde_json::to_string(&report)?);
-    } else if result.is_ok() && !args.quiet {
+    } else if result.is_ok() && !quiet {
         println!("{}", report.human());
     } else if result.is_err() && report.path != PathTaken::Nothing {
         eprintln!("path: {}", report.path.describe());

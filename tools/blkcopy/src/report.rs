@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a copy has to say in the end, for people and for programs.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -49,9 +50,13 @@ pub struct Report {
     pub seconds: f64,
     /// Bytes in a second.
     pub rate: u64,
+    /// What asked the kernel to copy.
+    pub engine: &'static str,
     pub path: PathTaken,
     /// Why, as far as it is known.
     pub path_detail: String,
+    /// What the kernel's counters of each disk have gained meanwhile, as far as they can be read.
+    pub counted: BTreeMap<String, BTreeMap<String, u64>>,
     /// `None`: not asked for.
     pub verified: Option<bool>,
     pub error: Option<String>,
@@ -70,8 +75,10 @@ impl Report {
             bytes: 0,
             seconds: 0.0,
             rate: 0,
+            engine: "",
             path: PathTaken::Nothing,
             path_detail: String::new(),
+            counted: BTreeMap::new(),
             verified: None,
             error: None,
             resume: None,
@@ -87,15 +94,23 @@ impl Report {
     /// The lines after a successful copy.
     pub fn human(&self) -> String {
         let mut text = format!(
-            "{} ({} bytes) copied in {:.3} s, {}/s\npath: {}",
+            "{} ({} bytes) copied in {:.3} s, {}/s, by {}\npath: {}",
             human(self.bytes),
             self.bytes,
             self.seconds,
             human(self.rate),
+            self.engine,
             self.path.describe(),
         );
         if !self.path_detail.is_empty() {
             text += &format!(" ({})", self.path_detail);
+        }
+        for (disk, gained) in &self.counted {
+            let gained: Vec<_> = gained
+                .iter()
+                .map(|(name, value)| format!("{name} {value}"))
+                .collect();
+            text += &format!("\ncounters of {disk}: {}", gained.join(", "));
         }
         if self.verified == Some(true) {
             text += "\nverified: source and destination are the same";
@@ -110,8 +125,11 @@ mod tests {
 
     fn report() -> Report {
         let mut report = Report::new("/dev/a".into(), "/dev/b".into());
+        report.engine = "io_uring";
         report.path = PathTaken::PartlyOffloaded;
         report.path_detail = "why".into();
+        let gained = BTreeMap::from([("offloaded".to_string(), 3)]);
+        report.counted.insert("nullb0".into(), gained);
         report.verified = Some(true);
         report.timed(1 << 20, Duration::from_millis(250));
         report
@@ -119,8 +137,9 @@ mod tests {
 
     #[test]
     fn for_people() {
-        let expected = "1 MiB (1048576 bytes) copied in 0.250 s, 4 MiB/s\n\
+        let expected = "1 MiB (1048576 bytes) copied in 0.250 s, 4 MiB/s, by io_uring\n\
                         path: partly offloaded to the device (why)\n\
+                        counters of nullb0: offloaded 3\n\
                         verified: source and destination are the same";
         assert_eq!(report().human(), expected);
     }

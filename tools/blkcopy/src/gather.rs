@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `blkcopy gather DEV LIST...`: many ranges to one place, by as few commands as can be.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use copyring::{Command, Copy, Range, Ring, Source, MAX_RANGES};
+
+use crate::chunk::Prefix;
+use crate::cli::GatherArgs;
+use crate::copy::{may_be_written, Snapshot};
+use crate::endpoint::Endpoint;
+use crate::engine::Outcome;
+use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::ranges::{self, Batch};
+use crate::report::Report;
+use crate::ring;
+use crate::size::human;
+use crate::sysfs::{BlockDevice, Sysfs};
+
+/// The most bytes of one command of this program: a progress bar moves, and an interrupt is heard.
+const MOST: u64 = 256 << 20;
+
+/// Runs the command. The report is filled as far as the copy came, whether or not an error is returned. `stop`
+/// ends the copy at the next chance.
+pub fn run(args: &GatherArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Report) -> Result<()> {
+    let dst = Endpoint::existing(&args.device, sysfs)?;
+    let src = match &args.source {
+        Some(path) => Endpoint::existing(path, sysfs)?,
+        None => dst.clone(),
+    };
+    let mut list = Vec::new();
+    for path in &args.lists {
+        let text = read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let name = path.display().to_string();
+        let ranges = ranges::parse(&text, &name);
+        list.extend(ranges.map_err(|err| Failure::Refused(format!("{err:#}")))?);
+    }
+    let total = ranges::total(&list)?;
+    (report.dst_offset, report.length, report.engine) = (args.dst_offset, total, "io_uring");
+    check(&list, total, args.dst_offset, (&src, &dst))?;
+    may_be_written(&dst, sysfs, args.force)?;
+
+    let src_file = src.open_for_reading(false)?;
+    let dst_file = dst.open_for_writing(false, !args.force)?;
+    let ring = ring::open(usize::from(args.jobs), &dst_file).map_err(Failure::Refused)?;
+    let before = Snapshot::take(&src, &dst, false);
+    let progress = Progress::new("gathering", total, args.json || args.quiet);
+    let started = Instant::now();
+    let outcome = Gather {
+        args,
+        ring,
+        files: (&src_file, &dst_file),
+        batches: ranges::batches(&list, MAX_RANGES, MOST),
+        prefix: Prefix::default(),
+        broken: None,
+    }
+    .run(stop, &|bytes| progress.add(bytes));
+    let synced = dst_file.sync_all();
+    drop(progress);
+    let (copied, error) = outcome?;
+    report.timed(copied, started.elapsed());
+    let moved = Outcome {
+        gap_free: copied,
+        total: copied,
+        refused: None,
+        broken: None,
+        stopped: false,
+    };
+    report.counted = before.gained();
+    (report.path, report.path_detail) = before.judge(&moved);
+    synced.with_context(|| format!("cannot flush {}", args.device.display()))?;
+    if copied == total {
+        return Ok(());
+    }
+    let said = format!("Gathered exactly {copied} of {total} bytes, in the order of the list");
+    Err(match error {
+        Some(error) => Failure::Incomplete(format!("the copy failed: {error}. {said}")),
+        None => Failure::Interrupted(said),
+    }
+    .into())
+}
+
+/// Reads a file, or standard input.
+fn read(path: &Path) -> io::Result<String> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    fs::read_to_string(path)
+}
+
+fn device(end: &Endpoint) -> Result<&BlockDevice, Failure> {
+    let name = end.path.display();
+    end.block()
+        .ok_or_else(|| Failure::Refused(format!("{name} is not a block device")))
+}
+
+/// Refuses what the kernel would refuse, and says which line it is.
+fn check(
+    list: &[Range],
+    total: u64,
+    to: u64,
+    (src, dst): (&Endpoint, &Endpoint),
+) -> Result<(), Failure> {
+    let (from, into) = (device(src)?, device(dst)?);
+    let block = from.logical_block.max(into.logical_block);
+    let refuse = |text: String| Err(Failure::Refused(text));
+    match to.checked_add(total) {
+        Some(end) if end <= into.size => {}
+        _ => {
+            return refuse(format!(
+                "{total} bytes do not fit at {to} on {}, which has {} bytes ({})",
+                dst.path.display(),
+                into.size,
+                human(into.size)
+            ))
+        }
+    }
+    if to % block != 0 {
+        return refuse(format!(
+            "--dst-offset {to} is not a multiple of the logical block size {block}"
+        ));
+    }
+    for Range { offset, len } in list {
+        let said = format!("the range {offset}+{len}");
+        if offset % block != 0 || len % block != 0 {
+            return refuse(format!(
+                "{said} is not on multiples of the logical block size {block}"
+            ));
+        }
+        if offset + len > from.size {
+            return refuse(format!(
+                "{said} ends past the end of {}, which has {} bytes",
+                src.path.display(),
+                from.size
+            ));
+        }
+        let (from_start, to_start) = (from.start + offset, into.start + to);
+        let meets = from_start < to_start + total && to_start < from_start + len;
+        if from.disk_devno == into.disk_devno && meets {
+            return refuse(format!(
+                "{said} overlaps the destination, {to}+{total}; choose another --dst-offset"
+            ));
+        }
+    }
+    Ok(())
+}
+
+struct Gather<'a> {
+    args: &'a GatherArgs,
+    ring: Ring,
+    files: (&'a File, &'a File),
+    batches: Vec<Batch>,
+    prefix: Prefix,
+    broken: Option<(u64, io::Error)>,
+}
+
+impl Gather<'_> {
+    /// Copies. Returns how much of it from the start without a gap, and why not all of it.
+    fn run(
+        mut self,
+        stop: &AtomicBool,
+        on_bytes: &dyn Fn(u64),
+    ) -> Result<(u64, Option<io::Error>)> {
+        let batches = std::mem::take(&mut self.batches);
+        let mut left = batches.iter();
+        let mut under_way: HashMap<u64, &Batch> = HashMap::new();
+        loop {
+            while under_way.len() < usize::from(self.args.jobs)
+                && self.broken.is_none()
+                && !stop.load(Ordering::Relaxed)
+            {
+                let Some(batch) = left.next() else { break };
+                self.push(batch)?;
+                under_way.insert(batch.to, batch);
+            }
+            if under_way.is_empty() {
+                break;
+            }
+            let Some(done) = self.ring.wait_or_signal()? else {
+                continue;
+            };
+            let Some(batch) = under_way.remove(&done.tag) else {
+                continue;
+            };
+            match done.result {
+                Ok(copied) => {
+                    self.prefix.add(batch.to, copied);
+                    on_bytes(copied);
+                    if copied < batch.len {
+                        let why = "the device has copied less, and does not say why";
+                        self.fail(batch.to + copied, io::Error::other(why));
+                    }
+                }
+                Err(error) => self.fail(batch.to, error),
+            }
+        }
+        Ok((self.prefix.gap_free(), self.broken.map(|(_, error)| error)))
+    }
+
+    fn push(&mut self, batch: &Batch) -> io::Result<()> {
+        let copy = Copy {
+            command: match self.args.offload_only {
+                true => Command::Offload,
+                false => Command::Copy,
+            },
+            dst: self.files.1.as_raw_fd(),
+            src: Some(self.files.0.as_raw_fd()),
+            to: self.args.dst_offset + batch.to,
+            len: batch.len,
+            source: Source::Many(&batch.from),
+        };
+        self.ring.push(&copy, batch.to)
+    }
+
+    fn fail(&mut self, at: u64, error: io::Error) {
+        if self.broken.as_ref().is_none_or(|(known, _)| at < *known) {
+            self.broken = Some((at, error));
+        }
+    }
+}
