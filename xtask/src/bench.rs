@@ -17,11 +17,12 @@ use crate::guest::Options;
 use crate::tools;
 
 /// What can be measured. The guest knows them too, but need not boot for a mistyped word.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "chunk",
     "range",
     "processes",
     "onload",
+    "uring",
     "offload",
     "buffered",
     "fabrics",
@@ -140,9 +141,9 @@ mod tests {
         };
         assert!(parse("bench nvme").is_err());
         let all = parse("bench --guest um").unwrap();
-        assert_eq!((all.names.len(), all.nvme().len()), (7, 0));
+        assert_eq!((all.names.len(), all.nvme().len()), (8, 0));
         let all = parse("bench --guest qemu --size 1G").unwrap();
-        assert_eq!((all.names.len(), all.nvme().len()), (8, 1));
+        assert_eq!((all.names.len(), all.nvme().len()), (9, 1));
         assert_eq!(all.nvme()[0].size, 2 << 30);
     }
 }

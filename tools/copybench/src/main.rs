@@ -122,7 +122,7 @@ mod tests {
             (cli.repeat, cli.size, cli.piece, cli.json),
             (5, 1 << 30, 65536, false)
         );
-        assert_eq!(chosen(&cli.names).count(), 8);
+        assert_eq!(chosen(&cli.names).count(), 9);
         assert!(Cli::try_parse_from(["copybench", "--repeat", "0"]).is_err());
         assert!(Cli::try_parse_from(["copybench", "unload"]).is_err());
     }

@@ -23,6 +23,8 @@ pub enum Way {
     Cached,
     /// A program reads and writes.
     Program,
+    /// A program writes what it has.
+    Write,
 }
 
 impl Way {
@@ -59,7 +61,11 @@ impl Way {
             Self::Onload => bytes,
             // Whether or not the engine did it is its own affair.
             Self::Kernel => stats.onloaded,
-            Self::Offload { .. } | Self::Passthrough { .. } | Self::Cached | Self::Program => 0,
+            Self::Offload { .. }
+            | Self::Passthrough { .. }
+            | Self::Cached
+            | Self::Program
+            | Self::Write => 0,
         };
         // What a program asks of the device itself is not counted.
         let offloaded = match self {
@@ -81,7 +87,7 @@ impl Way {
     /// Whether the source disk is read.
     fn reads(self) -> bool {
         match self {
-            Self::Offload { .. } | Self::Passthrough { .. } | Self::Cached => false,
+            Self::Offload { .. } | Self::Passthrough { .. } | Self::Cached | Self::Write => false,
             Self::Onload | Self::Kernel | Self::Program => true,
         }
     }
@@ -196,6 +202,18 @@ mod tests {
         let onloaded = counted(MIB, Some((0, MIB)));
         assert!(Way::Kernel.check(MIB, none, &onloaded).is_ok());
         assert!(Way::Program.check(MIB, none, &onloaded).is_err());
+    }
+
+    #[test]
+    fn who_only_writes_reads_nothing() {
+        let none = copies(0, 0);
+        assert!(Way::Write
+            .check(MIB, none, &counted(0, Some((0, 0))))
+            .is_ok());
+        assert!(Way::Write.check(MIB, none, &counted(MIB, None)).is_err());
+        assert!(Way::Write
+            .check(MIB, copies(1, MIB), &counted(0, None))
+            .is_err());
     }
 
     #[test]

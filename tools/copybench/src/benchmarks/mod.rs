@@ -10,6 +10,7 @@ mod offload;
 mod onload;
 mod processes;
 mod range;
+mod uring;
 
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ pub enum Name {
     Processes,
     /// The kernel's reading and writing against a program's, between two disks with a latency
     Onload,
+    /// Copies through io_uring against writes through io_uring, and against the engine below them
+    Uring,
     /// `copy_file_range` within a disk against reading and writing
     Offload,
     /// `cp` and `fsync` with and without the offload: without `O_DIRECT`
@@ -59,6 +62,7 @@ pub fn run(name: Name, options: &Options, say: &dyn Fn(&str)) -> Result<Benchmar
         Name::Range => range::run(options, say),
         Name::Processes => processes::run(options, say),
         Name::Onload => onload::run(options, say),
+        Name::Uring => uring::run(options, say),
         Name::Offload => offload::run(options, say),
         Name::Buffered => buffered::run(options, say),
         Name::Fabrics => fabrics::run(options, say),

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Copies through io_uring: small ones against writes of the same size, which go the same way to the driver, and
+//! large ones against `blkdev_copy_offload()`. One task, and many under way.
+
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use blkcopy::aligned::AlignedBuf;
+use blkcopy::size::human;
+use copyring::{Command, Entry};
+use evidence::disk::Disk;
+use io_uring::{opcode, squeue, types};
+
+use super::{filled, pair, Options};
+use crate::measure::{measure, Setting, Variant};
+use crate::module;
+use crate::ratio::{Ratio, Target};
+use crate::report::Benchmark;
+use crate::way::Way;
+
+const BYTES: u64 = 64 << 20;
+const SMALL: u64 = 4096;
+const LARGE: u64 = 1 << 20;
+const DEPTH: u32 = 32;
+/// What the places of small ones are in. It fits into a cache: what is compared is the way to the driver and back, and a copy
+/// would have to wait for memory that a write finds in the cache.
+const AREA: u64 = 1 << 20;
+/// From one place to the next, in multiples of what an entry does. It is odd, so all places have their turn.
+const STEP: u64 = 4099;
+
+/// How much longer small copies may take than small writes: 1 / 0.67.
+const SMALL_TARGET: Target = Target::AtMost(1.49);
+/// How much longer large copies may take than the engine alone.
+const LARGE_TARGET: Target = Target::AtMost(1.1);
+
+pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
+    module::load()?;
+    let disk = filled(2 * BYTES, &[])?;
+    disk.set_copy_max_bytes(LARGE)?;
+    let copies = |len: u64| Variant {
+        label: format!("io_uring, copies of {}", human(len)),
+        way: Way::Offload { command: len },
+        run: {
+            let disk = &disk;
+            Box::new(move || copy(disk, len))
+        },
+    };
+    let variants = [
+        copies(SMALL),
+        Variant {
+            label: format!("io_uring, writes of {}", human(SMALL)),
+            way: Way::Write,
+            run: Box::new(|| write(&disk, SMALL)),
+        },
+        copies(LARGE),
+        Variant {
+            label: "blkdev_copy_offload".into(),
+            way: Way::Offload { command: LARGE },
+            run: Box::new(|| module::copy("offload", (&disk, 0), (&disk, BYTES), BYTES)),
+        },
+    ];
+    let setting = Setting {
+        src: &disk,
+        dst: &disk,
+        bytes: BYTES,
+    };
+    let variants = measure(&setting, &variants, options.repeat, say)?;
+    let small = format!("copies of {} take {{}} as long as writes", human(SMALL));
+    let large = format!("copies of {} take {{}} as long as the engine", human(LARGE));
+    Ok(Benchmark {
+        name: "uring",
+        title: format!(
+            "{} within one disk, {DEPTH} at a time, by one task",
+            human(BYTES)
+        ),
+        bytes: BYTES,
+        ratios: vec![
+            Ratio::new(
+                "time_uring_small",
+                small,
+                pair(&variants, 0, 1),
+                Some(SMALL_TARGET),
+            ),
+            Ratio::new(
+                "time_uring_large",
+                large,
+                pair(&variants, 2, 3),
+                Some(LARGE_TARGET),
+            ),
+        ],
+        notes: Vec::new(),
+        variants,
+    })
+}
+
+/// Copies all of it, so much with each command.
+fn copy(disk: &Disk, len: u64) -> Result<Duration> {
+    let (src, dst) = (disk.open(false)?, disk.open(true)?);
+    let entry = |tag: u64, at: u64| {
+        let entry = Entry {
+            fd: dst.as_raw_fd(),
+            splice_fd_in: src.as_raw_fd(),
+            addr: BYTES + at,
+            addr3: len,
+            pad2: at,
+            ..Entry::new(Command::Copy)
+        };
+        entry.with_tag(tag)
+    };
+    all(len, entry)
+}
+
+/// Writes as much.
+fn write(disk: &Disk, len: u64) -> Result<Duration> {
+    let dst = disk.open(true)?;
+    let mut buf = AlignedBuf::new(usize::try_from(len)?);
+    buf.fill(0x5a);
+    let entry = |tag: u64, at: u64| {
+        let fd = types::Fd(dst.as_raw_fd());
+        let write = opcode::Write::new(fd, buf.as_ptr(), u32::try_from(len).unwrap_or(0));
+        write.offset(BYTES + at).build().user_data(tag)
+    };
+    all(len, entry)
+}
+
+/// Has all of it done, so much by each entry, in an order in which no two can be merged.
+fn all(len: u64, entry: impl Fn(u64, u64) -> squeue::Entry) -> Result<Duration> {
+    let count = BYTES / len;
+    let places = if len < AREA { AREA / len } else { count };
+    let started = Instant::now();
+    // SAFETY: The buffer that is written from, if there is one, is the caller's, who does not use it meanwhile.
+    unsafe {
+        copyring::execute(DEPTH, count, len, |tag| {
+            entry(tag, tag * STEP % places * len)
+        })?;
+    };
+    Ok(started.elapsed())
+}
