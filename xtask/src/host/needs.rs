@@ -55,7 +55,7 @@ const fn program(
 
 /// All of them, except the compilers, of which there is a choice.
 #[rustfmt::skip]
-pub const NEEDS: [Need; 30] = [
+pub const NEEDS: [Need; 31] = [
     program(Purpose::Build, "make", "make", "builds the kernel"),
     program(Purpose::Build, "gcc", "gcc", "links programs of the host"),
     program(Purpose::Build, "flex", "flex", "the kernel's configuration program"),
@@ -86,6 +86,7 @@ pub const NEEDS: [Need; 30] = [
     program(Purpose::Test, "tc", "iproute2", "slows networks down in tests"),
     program(Purpose::Test, "qemu-img", "qemu-utils", "copies in tests"),
     program(Purpose::Test, "xfs_io", "xfsprogs", "copies in tests"),
+    program(Purpose::Test, "lvm", "lvm2", "moves volumes in tests"),
     program(Purpose::Test, "ps", "procps", "watches processes in tests"),
     program(Purpose::Test, "hostname", "hostname", "names the guest"),
 ];
