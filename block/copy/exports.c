@@ -32,6 +32,7 @@ EXPORT_RUST_GPL(blk_copy_cancel);
 EXPORT_RUST_GPL(blk_copy_pool_create);
 EXPORT_RUST_GPL(blk_copy_pool_destroy);
 EXPORT_RUST_GPL(bdev_copy_limits);
+EXPORT_RUST_GPL(bdev_copy_place);
 EXPORT_RUST_GPL(blk_copy_split);
 EXPORT_RUST_GPL(blk_copy_nr_src);
 EXPORT_RUST_GPL(blk_copy_next_src);

@@ -4,9 +4,15 @@
 //! is submitted.
 
 use crate::plan::{
+    layout::{
+        Below,
+        Extent,
+        Layout, //
+    },
     CommandLimits,
     Range,
     Ranges,
+    Side,
     MAX_SOURCES, //
 };
 use kernel::{
@@ -15,6 +21,9 @@ use kernel::{
         buffer,
         copy::{
             limits::CopyLimits,
+            CopyDomain,
+            CopyOp,
+            CopyPlace,
             CopyRange, //
         },
         units::Sectors, //
@@ -186,6 +195,29 @@ impl<'a> Request<'a> {
     /// Whether what was read may be written in any order.
     pub(crate) fn is_writable_anywhere(&self) -> bool {
         !self.dst_bdev.limits().is_zoned()
+    }
+}
+
+/// What the drivers of the devices say of where the ranges are.
+impl Layout for Request<'_> {
+    type Domain = CopyDomain;
+
+    fn extent(&self, side: Side, range: Range) -> Extent<CopyDomain> {
+        let (bdev, op) = match side {
+            Side::Source => (self.src_bdev, CopyOp::Src),
+            Side::Destination => (self.dst_bdev, CopyOp::Dst),
+        };
+        let mut place = CopyPlace::new(op, range);
+        bdev.find_copy_place(&mut place);
+        let below = match place.domain() {
+            _ if place.is_barred() => Below::Nowhere,
+            Some(domain) => Below::Domain(domain),
+            None => Below::Unknown,
+        };
+        Extent {
+            len: self.split_at(place.len()).min(range.len()),
+            below,
+        }
     }
 }
 

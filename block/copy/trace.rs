@@ -5,6 +5,7 @@
 
 use crate::{
     plan::{
+        Chunk,
         CommandLimits,
         Plan,
         Range,
@@ -14,6 +15,7 @@ use crate::{
     request::Request,
     verdict::{
         Counter,
+        Reason,
         Verdict, //
     }, //
 };
@@ -77,6 +79,18 @@ pub(crate) fn chunk_done(dst: Dev, to: Range, verdict: Verdict<Status>) {
 /// A chunk is over, or a buffer that was read and written.
 pub(crate) fn done(dst: Dev, to: Range, counter: Counter, result: Result) {
     trace::done(place(dst, to), to.len(), counter.into_raw(), result);
+}
+
+/// A chunk of a plan was not sent, for a reason that is known before.
+pub(crate) fn refused<L: Ranges + Copy>(
+    request: &Request<'_>,
+    plan: &Plan<L>,
+    chunk: &Chunk,
+    reason: Reason,
+) {
+    if let Some((_, to)) = plan.first_ranges(chunk) {
+        chunk_done(request.dst_bdev.dev(), to, Verdict::Fallback(reason));
+    }
 }
 
 /// So much of a copy, from where a plan has come to, is to be read and written: the places where

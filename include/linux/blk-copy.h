@@ -71,6 +71,22 @@ struct blk_copy_limits {
 	unsigned short max_dst_segments;
 };
 
+/**
+ * struct blk_copy_place - where a part of a device is, down to what can copy it
+ * @op: REQ_OP_COPY_SRC if it is to be read, REQ_OP_COPY_DST to be written
+ * @sector: its first sector, on the device that is asked
+ * @nr_sects: its length; set to how much of it, from its start, is in one place
+ * @domain: set to the copy_domain of the queue there; NULL if nobody says
+ * @barred: set if no device copies there
+ */
+struct blk_copy_place {
+	enum req_op op;
+	sector_t sector;
+	sector_t nr_sects;
+	const struct blk_copy_domain *domain;
+	bool barred;
+};
+
 #ifdef CONFIG_BLK_COPY_OFFLOAD
 
 /**
@@ -186,9 +202,21 @@ void blk_copy_pool_destroy(struct blk_copy_pool *pool);
  * @bdev: the device
  * @lim: narrowed to what @bdev allows, and what it lies on
  *
- * Context: Task context. May sleep.
+ * Context: Task context. Does not sleep.
  */
 void bdev_copy_limits(struct block_device *bdev, struct blk_copy_limits *lim);
+
+/**
+ * bdev_copy_place - where a part of a device is, down to what can copy it
+ * @bdev: the device
+ * @place: which part; the answer is in there as well
+ *
+ * Mappings may change at any time, so the answer is good for planning only. The
+ * sector in it stays as it was.
+ *
+ * Context: Task context. Does not sleep.
+ */
+void bdev_copy_place(struct block_device *bdev, struct blk_copy_place *place);
 
 /**
  * blk_copy_split - a bio of a copy is mapped to several places
@@ -209,7 +237,8 @@ void blk_copy_split(struct bio *bio, sector_t nr_sects);
  * @supported: whether bios of copies may be passed on
  *
  * Its operations need copy_limits(), because what its devices can copy, and
- * what administrators let them, changes without its knowing.
+ * what administrators let them, changes without its knowing. If it maps its disk
+ * to several places, copy_place() saves the copy engine from asking in vain.
  *
  * Context: Any context. Does not sleep.
  */
@@ -347,6 +376,11 @@ static inline void bdev_copy_limits(struct block_device *bdev,
 				    struct blk_copy_limits *lim)
 {
 	lim->max_sectors = 0;
+}
+
+static inline void bdev_copy_place(struct block_device *bdev,
+				   struct blk_copy_place *place)
+{
 }
 
 static inline void blk_copy_split(struct bio *bio, sector_t nr_sects)

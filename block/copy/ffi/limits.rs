@@ -10,7 +10,10 @@ use kernel::{
     bindings,
     block::{
         bdev::BlockDevice,
-        copy::limits::CopyLimits,
+        copy::{
+            limits::CopyLimits,
+            CopyPlace, //
+        },
         limits::{
             QueueLimits,
             QueueLimitsUpdate, //
@@ -49,7 +52,7 @@ fn wish(limits: &QueueLimits) -> Wish {
 
 /// What one copy command may cover, down to the devices.
 ///
-/// Context: task; may sleep.
+/// Context: task; does not sleep.
 ///
 /// # Safety
 ///
@@ -64,9 +67,26 @@ pub(crate) unsafe extern "C" fn bdev_copy_limits(
     bdev.narrow_copy_limits(limits);
 }
 
+/// Where a part of a device is, down to what can copy it.
+///
+/// Context: task; does not sleep.
+///
+/// # Safety
+///
+/// The device stays open; `place` is valid and the caller's.
+#[export]
+pub(crate) unsafe extern "C" fn bdev_copy_place(
+    bdev: *mut bindings::block_device,
+    place: *mut bindings::blk_copy_place,
+) {
+    // SAFETY: Required of the caller.
+    let (bdev, place) = unsafe { (BlockDevice::from_raw(bdev), CopyPlace::from_raw(place)) };
+    bdev.find_copy_place(place);
+}
+
 /// What `queue/copy_max_bytes` shows, or with `hw` `queue/copy_max_hw_bytes`.
 ///
-/// Context: task; may sleep.
+/// Context: task; does not sleep.
 ///
 /// # Safety
 ///

@@ -20,9 +20,10 @@ use crate::{
         Wait, //
     },
     plan::{
+        Chunk,
         CommandLimits,
-        Plan, //
-        Range,
+        Plan,
+        Range, //
     },
     request::{
         List,
@@ -79,8 +80,8 @@ impl Stock {
         let plan = Plan::new(request.src, request.dst);
         let limits = request.command_limits();
         let chunk = plan
-            .peek(&limits)
-            .filter(|chunk| chunk.len == request.total);
+            .peek_in(request, &limits)
+            .filter(|chunk| chunk.len == request.total && chunk.refused.is_none());
         let Some((chunk, (_, dst))) =
             chunk.and_then(|chunk| Some((chunk, plan.first_ranges(&chunk)?)))
         else {
@@ -96,6 +97,16 @@ impl Stock {
         unsafe { chunk::submit(devices, sources, dst, memory, Wait::Refused, (owner, 0)) };
         true
     }
+}
+
+/// What became of the next chunk of a plan.
+pub(super) enum Next {
+    /// There is no chunk, or no room for it.
+    Nothing,
+    /// It was sent, and is so long.
+    Sent(Sectors),
+    /// No device would copy it, so it was not sent.
+    Refused,
 }
 
 /// The way of a copy to its devices and back.
@@ -142,33 +153,45 @@ impl<'a> Link<'a> {
     }
 
     /// Sends the next chunk of a plan: the best one that the limits allow or, if there is no memory
-    /// for its sources, one of a single source. Returns its length, or nothing if there is no
-    /// chunk, or the window does not take one.
+    /// for its sources, one of a single source.
     ///
     /// Context: task; may sleep. Does not fail for lack of memory.
-    pub(super) fn send_next(
-        &self,
-        plan: &Plan<List<'a>>,
-        limits: &CommandLimits,
-    ) -> Option<Sectors> {
-        let (chunk, memory) = [*limits, limits.one_source()].iter().find_map(|limits| {
-            let chunk = plan.peek(limits)?;
-            let sources = plan.sources(&chunk).count();
-            Some((chunk, Memory::new(&self.stock.chunks, sources).ok()?))
-        })?;
-        let (_, dst) = plan.first_ranges(&chunk)?;
-        let slot = self
-            .tracker()
-            .progress(|progress| progress.begin(chunk.len))?;
-        let devices = (self.request.src_bdev, self.request.dst_bdev);
-        let sources = plan.sources(&chunk);
-        // SAFETY: The memory was made for this chunk, of which the limits allow one destination,
-        // and no more than the devices do. The rest holds by the type invariant.
-        unsafe {
-            let owner = (self.tracker(), slot);
-            chunk::submit(devices, sources, dst, memory, Wait::Allowed, owner);
+    pub(super) fn send_next(&self, plan: &Plan<List<'a>>, limits: &CommandLimits) -> Next {
+        let Some(chunk) = self.peek(plan, limits) else {
+            return Next::Nothing;
+        };
+        if chunk.refused.is_some() {
+            return Next::Refused;
         }
-        Some(chunk.len)
+        let send = || {
+            let sources = plan.sources(&chunk).count();
+            let (chunk, memory) = match Memory::new(&self.stock.chunks, sources) {
+                Ok(memory) => (chunk, memory),
+                Err(_) => {
+                    let chunk = self.peek(plan, &limits.one_source())?;
+                    (chunk, Memory::new(&self.stock.chunks, 1).ok()?)
+                }
+            };
+            let (_, dst) = plan.first_ranges(&chunk)?;
+            let slot = self
+                .tracker()
+                .progress(|progress| progress.begin(chunk.len))?;
+            let devices = (self.request.src_bdev, self.request.dst_bdev);
+            let sources = plan.sources(&chunk);
+            // SAFETY: The memory was made for this chunk, of which the limits allow one
+            // destination, and no more than the devices do. The rest holds by the type invariant.
+            unsafe {
+                let owner = (self.tracker(), slot);
+                chunk::submit(devices, sources, dst, memory, Wait::Allowed, owner);
+            }
+            Some(chunk.len)
+        };
+        send().map_or(Next::Nothing, Next::Sent)
+    }
+
+    /// The next chunk of a plan on the devices of the request.
+    pub(super) fn peek(&self, plan: &Plan<List<'a>>, limits: &CommandLimits) -> Option<Chunk> {
+        plan.peek_in(&self.request, limits)
     }
 
     /// Reads into a buffer, or writes from it; the tracker gets it back. `range` is one of the

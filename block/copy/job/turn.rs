@@ -3,7 +3,10 @@
 //! What a copy does next.
 
 use super::{
-    link::Link,
+    link::{
+        Link,
+        Next, //
+    },
     onload::Onload, //
 };
 use crate::{
@@ -29,10 +32,14 @@ use crate::{
     },
     stats,
     trace,
-    verdict::Counter, //
+    verdict::{
+        Counter,
+        Verdict, //
+    }, //
 };
 use kernel::{
     block::{
+        bio::Status,
         copy::{
             Outcome,
             Params,
@@ -86,6 +93,9 @@ pub(super) enum Turn {
     /// When there is memory.
     Starved,
 }
+
+/// The most that is gone around at once.
+const AROUND: Sectors = Sectors::from_bytes_floor(64 << 20);
 
 /// What became of what comes next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -265,14 +275,7 @@ impl<'a> Job<'a> {
                 len: left,
             });
         }
-        if self.on_fallback == OnFallback::Onload {
-            self.link.tracker().progress(|progress| progress.skip(left));
-            self.ahead.advance(left);
-            self.read_and_write(left);
-        } else {
-            self.fail(self.ahead.offset(), EOPNOTSUPP);
-        }
-        Sent::Otherwise
+        self.go_otherwise(left)
     }
 
     /// Sends chunks to the device.
@@ -281,13 +284,17 @@ impl<'a> Job<'a> {
         let room = glance.room.saturating_sub(WINDOW - window(limits.max));
         let mut sent = Sent::Nothing;
         for _ in 0..room {
-            let mut limits = limits.at_most(self.left(&glance.gap));
+            let mut next = limits.at_most(self.left(&glance.gap));
             match self.cut.checked_sub(self.ahead.offset()) {
-                Some(len) if !len.is_zero() => limits = limits.at_most(len),
+                Some(len) if !len.is_zero() => next = next.at_most(len),
                 _ => {}
             }
-            let Some(len) = self.link.send_next(&self.ahead, &limits) else {
-                break;
+            let len = match self.link.send_next(&self.ahead, &next) {
+                Next::Sent(len) => len,
+                Next::Nothing => break,
+                // What is in flight comes first.
+                Next::Refused if glance.room < WINDOW || sent != Sent::Nothing => break,
+                Next::Refused => return self.go_around(limits, &glance.gap),
             };
             self.ahead.advance(len);
             sent = Sent::Chunks;
@@ -297,6 +304,48 @@ impl<'a> Job<'a> {
             }
         }
         sent
+    }
+
+    /// The next chunks, up to the gap, would be refused, so they are not sent. Nothing is in flight.
+    fn go_around(&mut self, limits: &CommandLimits, gap: &Gap<Error>) -> Sent {
+        let (mut plan, mut len) = (self.ahead, Sectors::ZERO);
+        let left = self.left(gap).min(AROUND);
+        while let Some(rest) = left.checked_sub(len) {
+            let next = self.link.peek(&plan, &limits.at_most(rest));
+            let Some((chunk, reason)) = next.and_then(|chunk| Some((chunk, chunk.refused?))) else {
+                break;
+            };
+            let counter = Verdict::<Status>::Fallback(reason).counter();
+            trace::refused(self.link.request(), &plan, &chunk, reason);
+            self.count(Run {
+                counter,
+                chunks: 1,
+                len: chunk.len,
+            });
+            plan.advance(chunk.len);
+            len = len.checked_add(chunk.len).unwrap_or(left);
+            if self.on_fallback == OnFallback::Fail {
+                break;
+            }
+            task::cond_resched();
+        }
+        if len.is_zero() {
+            // The layout has just changed.
+            return Sent::Otherwise;
+        }
+        self.go_otherwise(len)
+    }
+
+    /// The next `len` sectors are copied in another way, if they may be. Nothing is in flight.
+    fn go_otherwise(&mut self, len: Sectors) -> Sent {
+        if self.on_fallback == OnFallback::Onload {
+            self.link.tracker().progress(|progress| progress.skip(len));
+            self.ahead.advance(len);
+            self.read_and_write(len);
+        } else {
+            self.fail(self.ahead.offset(), EOPNOTSUPP);
+        }
+        Sent::Otherwise
     }
 
     /// What is at `offset` was not copied.

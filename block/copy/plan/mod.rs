@@ -10,11 +10,17 @@
 //! 32-bit machines do not have. Compiled on the host too.
 
 pub(crate) mod gap;
+pub(crate) mod layout;
 mod list;
 pub(crate) mod progress;
 pub(crate) mod window;
 
+use crate::verdict::Reason;
 use kernel::block::units::Sectors;
+use layout::{
+    Flat,
+    Layout, //
+};
 use list::{
     taken,
     Taken, //
@@ -94,6 +100,8 @@ pub(crate) struct Chunk {
     pub(crate) offset: Sectors,
     /// How long it is.
     pub(crate) len: Sectors,
+    /// Why no device would copy it, as far as is known.
+    pub(crate) refused: Option<Reason>,
     src: Cursor,
     dst: Cursor,
 }
@@ -123,29 +131,47 @@ impl<L: Ranges + Copy> Plan<L> {
     /// The next chunk, which the plan does not go past before [`Plan::advance`]; [`None`] at the
     /// end of the copy, or if nothing can be copied.
     pub(crate) fn peek(&self, limits: &CommandLimits) -> Option<Chunk> {
-        let src = reach(
-            self.src_list,
-            self.src,
-            limits.max,
-            limits.src_segments,
-            limits.segment,
-        );
-        let dst = reach(
-            self.dst_list,
-            self.dst,
-            src,
-            limits.dst_segments,
-            Sectors::ZERO,
-        );
-        if dst.is_zero() {
+        self.peek_in(&Flat, limits)
+    }
+
+    /// The same, on devices of this layout: the chunk is in one place on either side.
+    pub(crate) fn peek_in<F: Layout>(&self, layout: &F, limits: &CommandLimits) -> Option<Chunk> {
+        if limits.is_none() {
             return None;
         }
+        let head = |side, list, cursor| {
+            let first = taken(list, cursor, limits.max).next()?;
+            Some(layout.extent(side, first))
+        };
+        let src = head(Side::Source, self.src_list, self.src)?;
+        let dst = head(Side::Destination, self.dst_list, self.dst)?;
+        let refused = src.below.refuses(&dst.below);
+        let len = if refused.is_some() {
+            src.len.min(dst.len)
+        } else {
+            let place = dst.below.or(src.below);
+            let within = |side, range| {
+                let extent = layout.extent(side, range);
+                extent.below.refuses(&place).is_none().then_some(extent.len)
+            };
+            let (max, segments) = (limits.max, limits.src_segments);
+            let src = taken(self.src_list, self.src, max);
+            let src = reach(src, segments, limits.segment, |range| {
+                within(Side::Source, range)
+            });
+            let dst = taken(self.dst_list, self.dst, src);
+            reach(dst, limits.dst_segments, Sectors::ZERO, |range| {
+                within(Side::Destination, range)
+            })
+        };
         Some(Chunk {
             offset: self.offset,
-            len: dst,
+            len,
+            refused,
             src: self.src,
             dst: self.dst,
         })
+        .filter(|chunk| !chunk.len.is_zero())
     }
 
     /// What a chunk of this plan reads.
@@ -181,24 +207,23 @@ impl<L: Ranges + Copy> Plan<L> {
     }
 }
 
-/// How far a command can reach into a list: at most `max` sectors in at most `segments` ranges of
-/// at most `segment` sectors.
-fn reach<L: Ranges + Copy>(
-    list: L,
-    cursor: Cursor,
-    max: Sectors,
+/// How far a command can reach into ranges: at most `segments` of them, of at most `segment`
+/// sectors, and as much of each as `within` says, if any. Zero for `segment` is no limit.
+fn reach(
+    ranges: impl Iterator<Item = Range>,
     mut segments: usize,
     segment: Sectors,
+    within: impl Fn(Range) -> Option<Sectors>,
 ) -> Sectors {
     let mut reached = Sectors::ZERO;
-    for range in taken(list, cursor, max) {
-        if segments == 0 {
+    for range in ranges {
+        let Some(most) = within(range).filter(|_| segments > 0) else {
             break;
-        }
+        };
         // As much of the range as the segments that are left can hold.
         let room = segment.checked_mul(segments);
-        let room = room.filter(|room| !room.is_zero()).unwrap_or(max);
-        let (part, rest) = range.split_at_most(room);
+        let room = room.filter(|room| !room.is_zero()).unwrap_or(most);
+        let (part, rest) = range.split_at_most(room.min(most));
         reached = reached.checked_add(part.len()).unwrap_or(reached);
         segments = segments.saturating_sub(part.segments(segment));
         if rest.is_some() {

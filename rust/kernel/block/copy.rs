@@ -18,7 +18,7 @@
 //! # The engine
 //!
 //! What the copy engine itself needs of the block layer is here as well: [`limits`], [`stats`],
-//! [`CopyDomain`], and the bios of copies ([`CopyOp`]).
+//! [`CopyDomain`], [`CopyPlace`], and the bios of copies ([`CopyOp`]).
 //!
 //! C header: [`include/linux/blk-copy.h`](srctree/include/linux/blk-copy.h)
 
@@ -49,6 +49,7 @@ mod bio;
 pub mod limits;
 mod params;
 mod path;
+mod place;
 pub mod stats;
 pub mod trace;
 
@@ -58,6 +59,7 @@ pub use params::{
     RawParams, //
 };
 pub use path::CopyDomain;
+pub use place::CopyPlace;
 
 /// A copy command: a started request of the operation `REQ_OP_COPY_DST`.
 ///

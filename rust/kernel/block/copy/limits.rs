@@ -215,7 +215,7 @@ impl BlockDevice {
 
     /// Narrows limits to those of this device and of what it lies on. They may change at any time.
     ///
-    /// Context: task; may sleep.
+    /// Context: task; does not sleep.
     pub fn narrow_copy_limits(&self, limits: &mut CopyLimits) {
         limits.narrow(self.limits());
         // SAFETY: By the type invariant, the device is valid and so is its disk, whose operations

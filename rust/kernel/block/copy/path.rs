@@ -31,6 +31,13 @@ use core::ptr::NonNull;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CopyDomain(NonNull<bindings::blk_copy_domain>);
 
+impl CopyDomain {
+    /// Takes what a queue has; [`None`] for NULL.
+    pub(super) fn from_raw(domain: *const bindings::blk_copy_domain) -> Option<Self> {
+        NonNull::new(domain.cast_mut()).map(Self)
+    }
+}
+
 // SAFETY: The pointer is compared, and it is not followed.
 unsafe impl Send for CopyDomain {}
 // SAFETY: As above.
