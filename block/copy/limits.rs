@@ -21,7 +21,7 @@ pub(crate) struct Wish {
     pub(crate) dst_segments: u16,
     /// `max_copy_segment_sectors`: most in one source range; zero for no limit of its own.
     pub(crate) segment: Sectors,
-    /// The queue is of a kind that cannot copy: zoned, or with per-block metadata.
+    /// The queue is of a kind that cannot copy: with per-block metadata.
     pub(crate) excluded: bool,
 }
 

@@ -96,6 +96,15 @@ impl Ranges for List<'_> {
     }
 }
 
+/// An order of writes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum WriteOrder {
+    /// It does not matter.
+    Any,
+    /// From the start of the copy to its end: the destination has zones.
+    AsRead,
+}
+
 /// A copy, which was checked.
 ///
 /// # Invariants
@@ -192,9 +201,13 @@ impl<'a> Request<'a> {
         most.min(buffer).round_down(block).max(block)
     }
 
-    /// Whether what was read may be written in any order.
-    pub(crate) fn is_writable_anywhere(&self) -> bool {
-        !self.dst_bdev.limits().is_zoned()
+    /// The order in which what was read has to be written.
+    pub(crate) fn write_order(&self) -> WriteOrder {
+        if self.dst_bdev.limits().is_zoned() {
+            WriteOrder::AsRead
+        } else {
+            WriteOrder::Any
+        }
     }
 }
 

@@ -134,8 +134,7 @@ int blkdev_copy_offload(struct blk_copy_params *params);
  * Context: Task context. May sleep, but needs no memory that it could fail to
  * get. A driver that copies in order to do its own I/O needs a @pool of its own.
  *
- * Return: as blkdev_copy_offload(); -EOPNOTSUPP if the destination is zoned,
- * because its zones would have to be written in order
+ * Return: as blkdev_copy_offload(), but never -EOPNOTSUPP
  */
 int blkdev_copy_onload(struct blk_copy_params *params,
 		       struct blk_copy_pool *pool);
@@ -151,8 +150,7 @@ int blkdev_copy_onload(struct blk_copy_params *params,
  * Context: Task context. May sleep, but needs no memory that it could fail to
  * get. A driver that copies in order to do its own I/O needs a @pool of its own.
  *
- * Return: as blkdev_copy_offload(); -EOPNOTSUPP if the device cannot copy, and
- * the destination is zoned
+ * Return: as blkdev_copy_offload(), but never -EOPNOTSUPP
  */
 int blkdev_copy(struct blk_copy_params *params, struct blk_copy_pool *pool);
 

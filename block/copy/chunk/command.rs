@@ -52,6 +52,12 @@ pub(crate) fn next_source(command: &Bio, at: &mut Cursor) -> Option<Range> {
     Some(range)
 }
 
+/// Whether a disk may be written there in any order. What is not sure is not.
+fn is_writable_anywhere(command: &Bio) -> bool {
+    let rest = command.bdev().rest_of_zone(command.start());
+    rest.is_none_or(|rest| command.len() <= rest && !command.bdev().is_sequential(command.start()))
+}
+
 /// Whether the limits allow a command, which may have been planned before they changed. The caller
 /// holds a reference to the queue, so they do not change before the request is made.
 ///
@@ -68,5 +74,6 @@ pub(crate) fn fits(command: &Bio) -> bool {
         })
     };
     command.len() <= limits.max_copy()
+        && is_writable_anywhere(command)
         && places(command).is_some_and(|mut places| places.all(&mut fits))
 }

@@ -46,7 +46,7 @@ fn wish(limits: &QueueLimits) -> Wish {
         src_segments: limits.max_copy_src_segments(),
         dst_segments: limits.max_copy_dst_segments(),
         segment: limits.max_copy_segment(),
-        excluded: limits.is_zoned() || limits.has_metadata(),
+        excluded: limits.has_metadata(),
     }
 }
 

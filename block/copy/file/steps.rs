@@ -87,8 +87,7 @@ impl Steps<'_> {
         if outcome.result != Err(EOPNOTSUPP) {
             return Ok((copied, outcome.result));
         }
-        // The devices cannot copy this. If both files are `O_DIRECT`, neither may it be written in
-        // any order: the destination is zoned.
+        // The devices cannot copy this.
         let detour = pace.was_refused();
         if copied > 0 {
             // What was copied before that is a step of its own.

@@ -24,6 +24,8 @@ pub(super) struct Use {
     pub(super) direction: Direction,
     /// Where it begins, counted from the start of the copy.
     pub(super) offset: Sectors,
+    /// Where it stands among the buffers of the copy, in the order of their offsets.
+    pub(super) number: usize,
     /// Where it is to be written.
     pub(super) to: Range,
 }

@@ -124,7 +124,7 @@ impl Handle {
         drive: fn(Handle),
         params: &'static Params,
     ) -> Result<Self> {
-        let on_fallback = on_fallback(way, &request);
+        let on_fallback = on_fallback(way);
         let copy = pin_init!(&this in Background {
             tracker <- {
                 // SAFETY: `arm` gives the handle to the tracker, which uses it once.

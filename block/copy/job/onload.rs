@@ -27,7 +27,10 @@ use crate::{
         CommandLimits,
         Plan, //
     },
-    request::List,
+    request::{
+        List,
+        WriteOrder, //
+    },
     stats,
     trace,
     verdict::Counter, //
@@ -41,6 +44,10 @@ use kernel::{
 };
 
 /// What is read and written.
+///
+/// Where it has to be written in order, a buffer that was read waits until those before it are
+/// written. None of them waits for memory, so it does not wait for long. If one of them fails there
+/// is a gap, and nothing behind that is written.
 pub(super) struct Onload {
     /// So much is still to be read, from where the plan has come to.
     extent: Sectors,
@@ -49,15 +56,26 @@ pub(super) struct Onload {
     /// All buffers of the copy.
     buffers: usize,
     in_flight: usize,
+    order: WriteOrder,
+    /// Buffers that were read before others that come first.
+    early: BufferList,
+    /// The number of the buffer that is read next.
+    next_read: usize,
+    /// The number of the buffer that is written next.
+    next_write: usize,
 }
 
 impl Onload {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(order: WriteOrder) -> Self {
         Self {
             extent: Sectors::ZERO,
             free: BufferList::new(),
             buffers: 0,
             in_flight: 0,
+            order,
+            early: BufferList::new(),
+            next_read: 0,
+            next_write: 0,
         }
     }
 
@@ -102,8 +120,10 @@ impl Onload {
             let of = Use {
                 direction: Direction::Read,
                 offset: chunk.offset,
+                number: self.next_read,
                 to,
             };
+            self.next_read = self.next_read.wrapping_add(1);
             link.transfer(buffer, of, from);
             self.in_flight += 1;
             behind.advance(chunk.len);
@@ -152,7 +172,7 @@ impl Onload {
                         link.tracker()
                             .progress(|progress| progress.note(of.offset, error));
                     } else {
-                        self.write(buffer, of, link);
+                        self.write_in_order(buffer, of, link);
                         continue;
                     }
                 }
@@ -163,13 +183,33 @@ impl Onload {
             }
             self.free.push(buffer);
         }
+        self.look_at_early(gap, link);
         any
     }
 
-    fn write(&mut self, buffer: Buffer, of: Use, link: &Link<'_>) {
+    /// Writes a buffer that was read, or keeps it until its turn has come.
+    fn write_in_order(&mut self, buffer: Buffer, of: Use, link: &Link<'_>) {
+        if self.order == WriteOrder::AsRead && of.number != self.next_write {
+            return self.early.push(buffer);
+        }
+        self.next_write = of.number.wrapping_add(1);
         let direction = Direction::Write;
         link.transfer(buffer, Use { direction, ..of }, of.to);
         self.in_flight += 1;
+    }
+
+    /// Writes the buffers whose turn has come by now. Those behind the gap are free.
+    fn look_at_early(&mut self, gap: &Gap<Error>, link: &Link<'_>) {
+        let mut before = None;
+        while before.replace(self.next_write) != Some(self.next_write) {
+            let mut early = core::mem::take(&mut self.early);
+            while let Some(buffer) = early.pop() {
+                match buffer.tag().filter(|of| gap.allows(of.offset)) {
+                    Some(of) => self.write_in_order(buffer, of, link),
+                    None => self.free.push(buffer),
+                }
+            }
+        }
     }
 
     /// Gives all buffers back. None is in flight.

@@ -48,7 +48,7 @@ pub(super) fn run(request: Request<'_>, way: Way, stock: &Stock, interrupt: Inte
     let woken = woken.as_ref();
     // SAFETY: The completion stays until the copy is over, and then nobody wakes it any more.
     let waker = unsafe { Waker::new(core::ptr::from_ref(woken.get_ref()).cast(), complete) };
-    let on_fallback = on_fallback(way, &request);
+    let on_fallback = on_fallback(way);
     pin_init::stack_pin_init!(let tracker = Tracker::new(waker, on_fallback));
     let tracker = tracker.as_ref();
     // SAFETY: The tracker stays until `drive` has returned, and the devices are open and the stock

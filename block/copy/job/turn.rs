@@ -26,10 +26,7 @@ use crate::{
         CommandLimits,
         Plan, //
     },
-    request::{
-        List,
-        Request, //
-    },
+    request::List,
     stats,
     trace,
     verdict::{
@@ -51,9 +48,9 @@ use kernel::{
     task, //
 };
 
-/// What becomes of what no device copies, if a copy may be made in this way.
-pub(super) fn on_fallback(way: Way, request: &Request<'_>) -> OnFallback {
-    if way == Way::Offload || !request.is_writable_anywhere() {
+/// What becomes of what no device copies, if a copy is made in this way.
+pub(super) fn on_fallback(way: Way) -> OnFallback {
+    if way == Way::Offload {
         OnFallback::Fail
     } else {
         OnFallback::Onload
@@ -138,7 +135,7 @@ impl<'a> Job<'a> {
             ahead: plan,
             behind: plan,
             cut: Sectors::ZERO,
-            onload: Onload::new(),
+            onload: Onload::new(link.request().write_order()),
             link,
         }
     }

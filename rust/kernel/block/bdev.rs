@@ -115,6 +115,25 @@ impl BlockDevice {
         unsafe { bindings::bdev_read_only(self.as_raw()) }
     }
 
+    /// Returns how much of a zoned disk, from a sector of it on, is in the same zone. Returns
+    /// [`None`] for a disk that has no zones.
+    pub fn rest_of_zone(&self, sector: Sector) -> Option<Sectors> {
+        let zone = self.limits().zone();
+        if !self.limits().is_zoned() || zone.is_zero() {
+            return None;
+        }
+        let into = Sectors::new(sector.get() & (zone.get() - 1));
+        zone.checked_sub(into)
+    }
+
+    /// Returns whether the zone of a zoned disk that a sector is in has to be written in order.
+    ///
+    /// Context: any. Does not sleep.
+    pub fn is_sequential(&self, sector: Sector) -> bool {
+        // SAFETY: By the type invariant, the device is valid.
+        unsafe { bindings::bdev_zone_is_seq(self.as_raw(), sector.get()) }
+    }
+
     /// Returns whether the driver takes bios and passes them on (a stacking driver), or requests.
     #[inline]
     pub fn has_submit_bio(&self) -> bool {

@@ -78,6 +78,11 @@ impl QueueLimits {
         read!(self, features) & bindings::BLK_FEAT_ZONED != 0
     }
 
+    /// Returns how long the zones of a zoned queue are, a power of two.
+    pub fn zone(&self) -> Sectors {
+        Sectors::new(u64::from(read!(self, chunk_sectors)))
+    }
+
     /// Returns whether the blocks have metadata beside their data.
     pub fn has_metadata(&self) -> bool {
         read!(self, integrity.metadata_size) != 0

@@ -14,6 +14,7 @@ use crate::{
     block::{
         bdev::BlockDevice,
         units::{
+            Sector,
             SectorRange,
             Sectors, //
         }, //
@@ -105,8 +106,22 @@ impl BlockDevice {
                 place.domain = (*self.queue()).copy_domain;
                 // What takes requests copies itself, or not at all.
                 place.barred = place.domain.is_null() && !self.has_submit_bio();
+                self.find_zone(place);
             }
         }
         place.sector = asked;
+    }
+
+    /// No range of a command goes beyond its zone, and no command writes to a zone that has to be
+    /// written in order.
+    fn find_zone(&self, place: &mut bindings::blk_copy_place) {
+        let start = Sector::new(place.sector);
+        let Some(rest) = self.rest_of_zone(start) else {
+            return;
+        };
+        place.nr_sects = place.nr_sects.min(rest.get());
+        if place.op == bindings::req_op_REQ_OP_COPY_DST && self.is_sequential(start) {
+            place.barred = true;
+        }
     }
 }

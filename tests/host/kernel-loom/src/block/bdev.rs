@@ -2,7 +2,11 @@
 
 //! Block devices. See `rust/kernel/block/bdev.rs`.
 
-use super::{copy::CopyDomain, limits::QueueLimits};
+use super::{
+    copy::CopyDomain,
+    limits::QueueLimits,
+    units::{Sector, Sectors},
+};
 use core::ptr::NonNull;
 
 /// `major:minor`.
@@ -39,6 +43,15 @@ impl BlockDevice {
 
     pub fn path_to(&self) -> Option<NonNull<BlockDevice>> {
         self.head.map(NonNull::from)
+    }
+
+    /// No device here has zones.
+    pub fn rest_of_zone(&self, _sector: Sector) -> Option<Sectors> {
+        None
+    }
+
+    pub fn is_sequential(&self, _sector: Sector) -> bool {
+        false
     }
 
     pub fn limits(&self) -> &QueueLimits {
