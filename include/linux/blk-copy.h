@@ -296,6 +296,7 @@ int blk_copy_stats_show(struct seq_file *m, void *unused);
 struct bio *blk_copy_intercept(struct bio *bio);
 void blk_copy_resubmit(struct bio *bio);
 bool blk_copy_fits(struct bio *bio);
+unsigned int blk_copy_nr_reads(struct bio *bio);
 u64 blk_copy_show_bytes(struct gendisk *disk, bool hw);
 void blk_copy_validate_limits(struct queue_limits *lim);
 int blk_copy_store_max_bytes(struct queue_limits *lim, const char *page,
@@ -417,6 +418,11 @@ static inline bool blk_copy_supported(struct request_queue *q)
 static inline bool blk_copy_allowed(struct bio *bio)
 {
 	return true;
+}
+
+static inline unsigned int blk_copy_nr_reads(struct bio *bio)
+{
+	return 0;
 }
 
 static inline unsigned int blk_copy_end_bytes(blk_opf_t opf,

@@ -82,6 +82,19 @@ pub(crate) unsafe extern "C" fn blk_copy_nr_src(rq: *mut bindings::request) -> c
     saturated(count)
 }
 
+/// The number of ranges that a command reads; 0 for other bios.
+///
+/// Context: any. Does not sleep.
+///
+/// # Safety
+///
+/// `bio` is a bio that the caller owns.
+#[export]
+pub(crate) unsafe extern "C" fn blk_copy_nr_reads(bio: *mut bindings::bio) -> c_uint {
+    // SAFETY: Required of the caller.
+    saturated(chunk::source_count(unsafe { Bio::from_raw(bio) }))
+}
+
 /// A number of sources, of which a chunk has few.
 fn saturated(count: usize) -> c_uint {
     c_uint::try_from(count).unwrap_or(c_uint::MAX)
