@@ -20,10 +20,7 @@ use super::{
     }, //
 };
 use crate::{
-    alloc::{
-        AllocError,
-        Flags, //
-    },
+    alloc::AllocError,
     bindings,
     num::casts::usize_into_u32,
     page::{
@@ -38,8 +35,10 @@ use core::{
     ptr::NonNull, //
 };
 
+mod charge;
 mod pool;
 
+pub use charge::Charge;
 pub use pool::{
     BufferPool,
     Share, //
@@ -49,12 +48,6 @@ pub use pool::{
 pub const SIZE: usize = 64 << 10;
 
 const PAGES: usize = SIZE.div_ceil(PAGE_SIZE);
-
-/// Nobody depends on a buffer, so the allocator should not do much to get one: no I/O, no long
-/// search, no message, and nothing of the emergency reserves, which others need more.
-fn flags() -> Flags {
-    GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC
-}
 
 /// Which way the data goes. See [`Buffer`] for an example.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -88,6 +81,7 @@ struct Inner<T> {
     owner: *const c_void,
     /// Whether the bio is initialized, so that it has to be given back.
     used: Cell<bool>,
+    charge: Charge,
     /// What follows on a list.
     next: Option<Buffer<T>>,
     /// The user's.
@@ -131,7 +125,7 @@ impl<T> Drop for Inner<T> {
 /// use kernel::{
 ///     block::{
 ///         bdev::BlockDevice,
-///         buffer::{Buffer, BufferList, Direction, Owner},
+///         buffer::{Buffer, BufferList, Charge, Direction, Owner},
 ///         units::{Sector, Sectors}, //
 ///     },
 ///     new_spinlock_irq,
@@ -156,7 +150,7 @@ impl<T> Drop for Inner<T> {
 /// ///
 /// /// The device stays open, and `back` where it is, until the buffer is in its list.
 /// unsafe fn read(bdev: &BlockDevice, start: Sector, back: &Back) -> Result {
-///     let buffer = Buffer::new(Direction::Read)?;
+///     let buffer = Buffer::new(Direction::Read, Charge::Caller)?;
 ///     let range = (start, Sectors::new(8));
 ///     // SAFETY: The caller guarantees that device and owner stay. The length is less than `SIZE`.
 ///     unsafe {
@@ -169,7 +163,7 @@ impl<T> Drop for Inner<T> {
 ///     pin_init!(Back { buffers <- new_spinlock_irq!(BufferList::new(), "back") }),
 ///     GFP_KERNEL,
 /// )?;
-/// back.ended(Buffer::new(Direction::Write)?);
+/// back.ended(Buffer::new(Direction::Write, Charge::Caller)?);
 /// let buffer = back.buffers.lock().pop().ok_or(EINVAL)?;
 /// assert_eq!(buffer.tag(), Direction::Write);
 /// // There was no I/O.
@@ -188,10 +182,10 @@ impl<T: Copy + Send> Buffer<T> {
     /// message.
     ///
     /// Context: task; may sleep.
-    pub fn new(tag: T) -> Result<Self, AllocError> {
+    pub fn new(tag: T, charge: Charge) -> Result<Self, AllocError> {
         let mut pages = [const { None }; PAGES];
         for page in &mut pages {
-            *page = Some(Page::alloc_page(flags())?);
+            *page = Some(Page::alloc_page(charge.flags())?);
         }
         Ok(Self(KBox::try_init(
             // INVARIANT: The bio is not initialized, as `used` says.
@@ -201,16 +195,22 @@ impl<T: Copy + Send> Buffer<T> {
                 pages,
                 owner: core::ptr::null(),
                 used: Cell::new(false),
+                charge,
                 next: None,
                 tag,
             }? AllocError),
-            flags(),
+            charge.flags(),
         )?))
     }
 
     /// Returns the tag.
     pub fn tag(&self) -> T {
         self.0.tag
+    }
+
+    /// Returns who pays for it.
+    pub fn charge(&self) -> Charge {
+        self.0.charge
     }
 
     /// Sends the buffer to a device, with a new tag. `owner` gets it back, perhaps before this

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The cgroup that I/O is accounted to, for I/O that a worker does on behalf of somebody else.
+//! The cgroups that I/O and its memory are charged to, for I/O that a worker does on behalf of
+//! somebody else.
 //!
-//! C header: [`include/linux/kthread.h`](srctree/include/linux/kthread.h)
+//! C headers: [`include/linux/kthread.h`](srctree/include/linux/kthread.h),
+//! [`include/linux/sched/mm.h`](srctree/include/linux/sched/mm.h)
 
 use crate::{
     bindings,
@@ -10,12 +12,12 @@ use crate::{
 };
 use core::ptr::NonNull;
 
-/// A reference to the cgroup that the I/O of a task is accounted to. A kernel that does not account
-/// I/O has no such cgroup.
+/// References to the cgroups that the I/O of a task is accounted to, and that its memory is charged
+/// to. A kernel that does not account one of them has no such cgroup.
 ///
 /// # Invariants
 ///
-/// The pointer is a cgroup, and this value owns a reference to it.
+/// The pointers are cgroups, and this value owns a reference to each.
 ///
 /// # Examples
 ///
@@ -30,59 +32,87 @@ use core::ptr::NonNull;
 ///     let cgroup = IoCgroup::current();
 ///     workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
 ///         let _entered = cgroup.enter();
-///         // Bios that this worker submits now are accounted to the caller's cgroup.
+///         // Bios that this worker submits now are accounted to the caller's cgroup, and what it
+///         // allocates with `__GFP_ACCOUNT` is charged there.
 ///     })?;
 ///     Ok(())
 /// }
 /// # later()?;
 /// # Ok::<(), Error>(())
 /// ```
-pub struct IoCgroup(Option<NonNull<bindings::cgroup_subsys_state>>);
+pub struct IoCgroup {
+    io: Option<NonNull<bindings::cgroup_subsys_state>>,
+    memory: Option<NonNull<bindings::mem_cgroup>>,
+}
 
-// SAFETY: Any task may use a reference to a cgroup and give it back.
+// SAFETY: Any task may use references to cgroups and give them back.
 unsafe impl Send for IoCgroup {}
 // SAFETY: As above.
 unsafe impl Sync for IoCgroup {}
 
 impl IoCgroup {
-    /// Returns the cgroup of the current task.
+    /// Returns the cgroups of the current task.
     ///
     /// Context: task. Does not sleep.
     pub fn current() -> Self {
-        // INVARIANT: The function returns a reference, which belongs to the caller.
-        // SAFETY: The function has no requirements but its context.
-        Self(NonNull::new(unsafe { bindings::block_io_css_get() }))
+        // INVARIANT: The functions return references, which belong to the caller.
+        // SAFETY: The functions have no requirements but their context.
+        unsafe {
+            Self {
+                io: NonNull::new(bindings::block_io_css_get()),
+                memory: NonNull::new(bindings::block_memcg_get()),
+            }
+        }
     }
 
-    /// Accounts the I/O of this worker to this cgroup, until the value that this returns is
-    /// dropped.
+    /// Charges the I/O of this worker, and its memory, to these cgroups, until the value that this
+    /// returns is dropped.
     ///
     /// Context: a worker.
     pub fn enter(&self) -> Entered {
-        let raw = self.0.map_or(core::ptr::null_mut(), NonNull::as_ptr);
-        // SAFETY: By the type invariant, this is a cgroup or null. The worker takes a reference of
+        let io = self.io.map_or(core::ptr::null_mut(), NonNull::as_ptr);
+        let memory = self.memory.map_or(core::ptr::null_mut(), NonNull::as_ptr);
+        // SAFETY: By the type invariant, these are cgroups or null. The worker takes references of
         // its own.
-        unsafe { bindings::block_io_css_use(raw) };
-        Entered(NotThreadSafe)
+        let before = unsafe {
+            bindings::block_io_css_use(io);
+            bindings::block_memcg_use(memory)
+        };
+        Entered {
+            before,
+            _task: NotThreadSafe,
+        }
     }
 }
 
 impl Drop for IoCgroup {
     fn drop(&mut self) {
-        if let Some(css) = self.0 {
-            // SAFETY: By the type invariant, the reference belongs to `self`.
-            unsafe { bindings::block_io_css_put(css.as_ptr()) };
+        // SAFETY: By the type invariant, the references belong to `self`.
+        unsafe {
+            if let Some(css) = self.io {
+                bindings::block_io_css_put(css.as_ptr());
+            }
+            if let Some(memcg) = self.memory {
+                bindings::block_memcg_put(memcg.as_ptr());
+            }
         }
     }
 }
 
-/// A worker whose I/O is accounted to the cgroup of somebody else; see [`IoCgroup`] for an example.
-#[must_use = "the worker leaves the cgroup when this is dropped"]
-pub struct Entered(NotThreadSafe);
+/// A worker whose I/O is charged to the cgroups of somebody else; see [`IoCgroup`] for an example.
+#[must_use = "the worker leaves the cgroups when this is dropped"]
+pub struct Entered {
+    /// What memory was charged to before.
+    before: *mut bindings::mem_cgroup,
+    _task: NotThreadSafe,
+}
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        // SAFETY: Null stands for no cgroup.
-        unsafe { bindings::block_io_css_use(core::ptr::null_mut()) };
+        // SAFETY: Null stands for no cgroup, and what was used before is the worker's.
+        unsafe {
+            bindings::block_io_css_use(core::ptr::null_mut());
+            bindings::block_memcg_leave(self.before);
+        }
     }
 }

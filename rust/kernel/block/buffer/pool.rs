@@ -2,7 +2,10 @@
 
 //! Buffers for several users, with one in reserve.
 
-use super::Buffer;
+use super::{
+    Buffer,
+    Charge, //
+};
 use crate::{
     prelude::*,
     sync::{
@@ -25,8 +28,9 @@ pub struct Share {
 }
 
 /// Buffers for several users. As long as there is memory, a user gets as many as its [`Share`]
-/// allows. One buffer is in reserve, for a user that has none and gets no other. So one user at a
-/// time makes progress whatever happens to the memory of the machine.
+/// allows, which are charged to the user's memory cgroup. One buffer is in reserve, for a user that
+/// has none and gets no other. So one user at a time makes progress whatever happens to the memory
+/// of the machine.
 ///
 /// # Examples
 ///
@@ -60,7 +64,7 @@ impl<T: Copy + Send> BufferPool<T> {
         try_pin_init!(Self {
             share,
             in_use: Atomic::new(0),
-            last <- new_spinlock!(Some(Buffer::new(tag)?), "BufferPool::last"),
+            last <- new_spinlock!(Some(Buffer::new(tag, Charge::Kernel)?), "BufferPool::last"),
         }? Error)
     }
 
@@ -69,7 +73,11 @@ impl<T: Copy + Send> BufferPool<T> {
     /// Context: task; may sleep.
     pub fn get(&self, own: usize, tag: T) -> Option<Buffer<T>> {
         let may = own < self.share.each || self.in_use.load(Relaxed) < self.share.all;
-        let new = if may { Buffer::new(tag).ok() } else { None };
+        let new = if may {
+            Buffer::new(tag, Charge::Caller).ok()
+        } else {
+            None
+        };
         let buffer = match new {
             None if own == 0 => self.last.lock().take(),
             new => new,
@@ -84,12 +92,9 @@ impl<T: Copy + Send> BufferPool<T> {
     pub fn put(&self, buffer: Buffer<T>) {
         buffer.give_back();
         self.in_use.fetch_sub(1, Relaxed);
-        let mut last = self.last.lock();
-        if last.is_none() {
-            *last = Some(buffer);
-        } else {
-            drop(last);
-            drop(buffer);
+        // Other buffers do not become the reserve: whoever pays for one would pay for ever.
+        if buffer.charge() == Charge::Kernel {
+            *self.last.lock() = Some(buffer);
         }
     }
 }
