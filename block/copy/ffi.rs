@@ -61,13 +61,15 @@ pub(crate) extern "C" fn blk_copy_init() -> c_int {
 ///
 /// # Safety
 ///
-/// `params` is valid; its devices stay open and its ranges valid until the end.
+/// `params` is valid; its devices stay open and its ranges valid until the end. The pool, if there
+/// is one, is not destroyed before the end.
 #[export]
 pub(crate) unsafe extern "C" fn blkdev_copy_offload(
     params: *mut bindings::blk_copy_params,
+    pool: *mut bindings::blk_copy_pool,
 ) -> c_int {
-    // SAFETY: Required of the caller; without a pool nothing is asked of one.
-    unsafe { copy(params, Way::Offload, core::ptr::null_mut()) }
+    // SAFETY: Required of the caller.
+    unsafe { copy(params, Way::Offload, pool) }
 }
 
 /// Copies by reading and writing.
@@ -76,7 +78,7 @@ pub(crate) unsafe extern "C" fn blkdev_copy_offload(
 ///
 /// # Safety
 ///
-/// As for [`blkdev_copy_offload`]; the pool, if there is one, is not destroyed before the end.
+/// As for [`blkdev_copy_offload`].
 #[export]
 pub(crate) unsafe extern "C" fn blkdev_copy_onload(
     params: *mut bindings::blk_copy_params,
@@ -92,7 +94,7 @@ pub(crate) unsafe extern "C" fn blkdev_copy_onload(
 ///
 /// # Safety
 ///
-/// As for [`blkdev_copy_onload`].
+/// As for [`blkdev_copy_offload`].
 #[export]
 pub(crate) unsafe extern "C" fn blkdev_copy(
     params: *mut bindings::blk_copy_params,
@@ -106,7 +108,7 @@ pub(crate) unsafe extern "C" fn blkdev_copy(
 ///
 /// # Safety
 ///
-/// As for [`blkdev_copy_onload`].
+/// As for [`blkdev_copy_offload`].
 unsafe fn copy(
     params: *mut bindings::blk_copy_params,
     way: Way,

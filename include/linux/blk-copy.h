@@ -92,14 +92,15 @@ struct blk_copy_place {
 /**
  * blkdev_copy_offload - copy inside a device
  * @params: what to copy; the result is in there as well
+ * @pool: the caller's reserve of memory, or NULL for the one that all share
  *
  * Without @end_io the copy has ended when this returns. With it, the copy runs
  * on; blk_copy_cancel() stops it, the caller's signals do not. @end_io is called
  * once by a worker, before this returns or later. It may free @params, but must not begin
  * another copy with the same pool, nor wait for one.
  *
- * A driver that copies in order to do its own I/O uses blkdev_copy(), with a
- * pool of its own, and from ->submit_bio with @end_io.
+ * A driver that copies in order to do its own I/O does so with a pool of its
+ * own, and from ->submit_bio with @end_io.
  *
  * Context: Task context. May sleep, but needs no memory that it could fail to
  * get.
@@ -120,7 +121,8 @@ struct blk_copy_place {
  * All but the first three are in @params->error where @end_io is
  * called.
  */
-int blkdev_copy_offload(struct blk_copy_params *params);
+int blkdev_copy_offload(struct blk_copy_params *params,
+			struct blk_copy_pool *pool);
 
 /**
  * blkdev_copy_onload - copy by reading and writing
@@ -350,7 +352,8 @@ static inline void blk_copy_default_limits(struct queue_limits *lim)
 
 #else /* CONFIG_BLK_COPY_OFFLOAD */
 
-static inline int blkdev_copy_offload(struct blk_copy_params *params)
+static inline int blkdev_copy_offload(struct blk_copy_params *params,
+				      struct blk_copy_pool *pool)
 {
 	return -EOPNOTSUPP;
 }

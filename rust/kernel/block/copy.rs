@@ -506,7 +506,7 @@ unsafe fn call(way: Way, params: *mut bindings::blk_copy_params, pool: Option<&P
     // SAFETY: The caller guarantees it.
     unsafe {
         match way {
-            Way::Offload => bindings::blkdev_copy_offload(params),
+            Way::Offload => bindings::blkdev_copy_offload(params, pool),
             Way::Onload => bindings::blkdev_copy_onload(params, pool),
             Way::Any => bindings::blkdev_copy(params, pool),
         }
