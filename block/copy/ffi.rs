@@ -25,7 +25,10 @@ use kernel::{
     bindings,
     block::{
         copy::{
-            stats::CopyStats,
+            stats::{
+                CopyStats,
+                InFlight, //
+            },
             Outcome,
             Params,
             Way, //
@@ -202,12 +205,14 @@ pub(crate) unsafe extern "C" fn blk_copy_stats_show(
     _unused: *mut c_void,
 ) -> c_int {
     // SAFETY: Required of the caller; debugfs removes the file before the queue goes.
-    let (m, stats) = unsafe {
+    let (m, stats, in_flight) = unsafe {
+        let queue = (*m).private.cast();
         (
             SeqFile::from_raw(m),
-            CopyStats::of_queue((*m).private.cast()),
+            CopyStats::of_queue(queue),
+            InFlight::of_queue(queue),
         )
     };
-    stats::show(stats, m);
+    stats::show(stats, in_flight, m);
     0
 }

@@ -10,6 +10,7 @@
 #define _LINUX_BLK_COPY_H
 
 #include <linux/blkdev.h>
+#include <linux/sizes.h>
 #include <uapi/linux/blkdev.h>
 
 struct blk_copy_pool;
@@ -345,9 +346,13 @@ static inline unsigned int blk_copy_end_bytes(blk_opf_t opf,
 	return all_bytes;
 }
 
+/*
+ * A command must end before its time limit, on a device that is slow and has
+ * others to do. Administrators may allow longer ones, to what the device takes.
+ */
 static inline void blk_copy_default_limits(struct queue_limits *lim)
 {
-	lim->max_user_copy_sectors = UINT_MAX;
+	lim->max_user_copy_sectors = SZ_32M >> SECTOR_SHIFT;
 }
 
 #else /* CONFIG_BLK_COPY_OFFLOAD */

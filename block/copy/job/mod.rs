@@ -10,7 +10,7 @@
 //! [`turn`] has the policy: what a copy does next. Whoever drives the copy does not wait in the
 //! middle of a turn. Between two turns a task waits ([`run`]), or nobody does ([`background`]).
 //! [`tracker`] is where those who end I/O meet the driver of the copy, [`link`] the way to the
-//! devices. [`pool`] has the reserves of memory.
+//! devices, and [`share`] counts what is in flight there. [`pool`] has the reserves of memory.
 
 mod background;
 mod buffers;
@@ -19,6 +19,7 @@ mod link;
 mod onload;
 mod pool;
 mod run;
+mod share;
 mod tracker;
 mod turn;
 

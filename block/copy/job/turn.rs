@@ -7,7 +7,8 @@ use super::{
         Link,
         Next, //
     },
-    onload::Onload, //
+    onload::Onload,
+    share::Share, //
 };
 use crate::{
     plan::{
@@ -18,7 +19,6 @@ use crate::{
             OnFallback, //
         },
         window::{
-            window,
             Run,
             REFILL,
             WINDOW, //
@@ -111,6 +111,7 @@ pub(super) struct Job<'a> {
     way: Way,
     on_fallback: OnFallback,
     interrupt: Interrupt,
+    share: Share<'a>,
     /// What is sent to the device next.
     ahead: Plan<List<'a>>,
     /// Everything before this was copied, or is in a buffer.
@@ -132,6 +133,7 @@ impl<'a> Job<'a> {
             way,
             on_fallback,
             interrupt,
+            share: Share::new(link.request().dst_bdev),
             ahead: plan,
             behind: plan,
             cut: Sectors::ZERO,
@@ -159,6 +161,7 @@ impl<'a> Job<'a> {
                 Look::Keep
             };
             let (mut glance, back) = self.link.tracker().look(look);
+            self.share.settle(glance.in_flight_len);
             let mut acted = self.take_run(&glance);
             acted |= self
                 .onload
@@ -277,22 +280,27 @@ impl<'a> Job<'a> {
 
     /// Sends chunks to the device.
     fn offload(&mut self, limits: &CommandLimits, glance: &Glance<Error>) -> Sent {
-        // Long chunks do not fill the window.
-        let room = glance.room.saturating_sub(WINDOW - window(limits.max));
         let mut sent = Sent::Nothing;
-        for _ in 0..room {
+        for _ in 0..glance.room {
             let mut next = limits.at_most(self.left(&glance.gap));
             match self.cut.checked_sub(self.ahead.offset()) {
                 Some(len) if !len.is_zero() => next = next.at_most(len),
                 _ => {}
             }
-            let len = match self.link.send_next(&self.ahead, &next) {
+            let taken = self.share.take(next.max);
+            let outcome = self.link.send_next(&self.ahead, &next.at_most(taken));
+            let len = match outcome {
                 Next::Sent(len) => len,
+                Next::Nothing | Next::Refused => Sectors::ZERO,
+            };
+            self.share.give_back(taken, len);
+            match outcome {
+                Next::Sent(_) => {}
                 Next::Nothing => break,
                 // What is in flight comes first.
                 Next::Refused if glance.room < WINDOW || sent != Sent::Nothing => break,
                 Next::Refused => return self.go_around(limits, &glance.gap),
-            };
+            }
             self.ahead.advance(len);
             sent = Sent::Chunks;
             if self.interrupt.pending().is_some() {

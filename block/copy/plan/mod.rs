@@ -13,6 +13,7 @@ pub(crate) mod gap;
 pub(crate) mod layout;
 mod list;
 pub(crate) mod progress;
+pub(crate) mod share;
 pub(crate) mod window;
 
 use crate::verdict::Reason;

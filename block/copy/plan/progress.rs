@@ -41,6 +41,8 @@ pub(crate) enum Look {
 pub(crate) struct Glance<E> {
     pub(crate) gap: Gap<E>,
     pub(crate) in_flight: usize,
+    /// The sectors of those chunks.
+    pub(crate) in_flight_len: Sectors,
     /// Chunks that may be sent: none where one was not offloaded and something else comes first.
     pub(crate) room: usize,
     /// The oldest chunks, if they were offloaded, or are to be split or copied in another way.
@@ -100,6 +102,7 @@ impl<E: Copy> Progress<E> {
         Glance {
             gap: self.gap,
             in_flight: self.window.in_flight,
+            in_flight_len: self.window.in_flight_len,
             room: if self.fell { 0 } else { self.window.room() },
             run,
             split: split.map_or(Sectors::ZERO, |(_, len)| len),

@@ -17,18 +17,6 @@ pub(crate) const WINDOW: usize = 64;
 /// When the window is full, it is filled again once this many chunks are left in it.
 pub(crate) const REFILL: usize = WINDOW / 2;
 
-/// Sectors of a copy in flight: no more than this, or one chunk. A copy that is killed waits for
-/// all of them, and so does the last command, which must not take longer than its timeout: 1 GiB
-/// takes one second if the device copies 1 GiB/s.
-const MOST: u32 = 1 << (30 - 9);
-
-/// The number of chunks that may be in flight if they can be as long as `max`.
-pub(crate) fn window(max: Sectors) -> usize {
-    let max = u32::try_from(max.get()).unwrap_or(u32::MAX);
-    let count = MOST.checked_div(max).unwrap_or(u32::MAX);
-    usize::try_from(count).unwrap_or(WINDOW).clamp(1, WINDOW)
-}
-
 /// One chunk in the window, in few bits, because a copy has many of these on the stack: how long it
 /// is, and above that how it has ended. A chunk is no longer than a bio, which has less than 2^32
 /// bytes, so 24 bits of sectors suffice.
@@ -69,6 +57,8 @@ pub(super) struct Window {
     first: usize,
     pub(super) count: usize,
     pub(super) in_flight: usize,
+    /// The sectors of those in flight.
+    pub(super) in_flight_len: Sectors,
     /// Where the oldest one begins, counted from the start of the copy.
     pub(super) start: Sectors,
 }
@@ -80,6 +70,7 @@ impl Window {
             first: 0,
             count: 0,
             in_flight: 0,
+            in_flight_len: Sectors::ZERO,
             start: Sectors::ZERO,
         }
     }
@@ -95,7 +86,9 @@ impl Window {
             return None;
         }
         let slot = (self.first + self.count) % WINDOW;
+        let in_flight_len = self.in_flight_len.checked_add(len)?;
         *self.ring.get_mut(slot)? = Entry::new(len)?;
+        self.in_flight_len = in_flight_len;
         self.count += 1;
         self.in_flight += 1;
         Some(slot)
@@ -104,6 +97,8 @@ impl Window {
     pub(super) fn end(&mut self, slot: usize, counter: Counter) {
         if let Some(entry) = self.ring.get_mut(slot) {
             *entry = entry.ended_as(counter);
+            let len = Sectors::new(entry.len());
+            self.in_flight_len = self.in_flight_len.checked_sub(len).unwrap_or_default();
         }
         self.in_flight = self.in_flight.saturating_sub(1);
     }
@@ -151,6 +146,7 @@ impl Window {
     /// Begins anew at `start`. It is empty.
     pub(super) fn restart(&mut self, start: Sectors) {
         (self.first, self.count, self.in_flight) = (0, 0, 0);
+        self.in_flight_len = Sectors::ZERO;
         self.start = start;
     }
 }
@@ -172,18 +168,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_chunks_are_few() {
-        let most = u64::from(MOST);
-        for (max, count) in [
-            (0, WINDOW),
-            (8, WINDOW),
-            (most / 64, WINDOW),
-            (most / 63, 63),
-            (most / 2, 2),
-            (most / 2 + 8, 1),
-            (u64::MAX, 1),
-        ] {
-            assert_eq!(window(Sectors::new(max)), count);
+    fn what_is_in_flight_is_counted() {
+        let mut window = Window::new();
+        for len in [8, 16, 24] {
+            assert!(window.begin(Sectors::new(len)).is_some());
         }
+        assert_eq!(window.in_flight_len, Sectors::new(48));
+        window.end(1, Counter::Busy);
+        assert_eq!(window.in_flight_len, Sectors::new(32));
+        window.end(0, Counter::Offloaded);
+        window.end(2, Counter::Offloaded);
+        assert_eq!(window.in_flight_len, Sectors::ZERO);
     }
 }

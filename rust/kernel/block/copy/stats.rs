@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counters of how the copies to a queue ended (`copy_stats`).
+//! Counters of how the copies to a queue ended, and of what is in flight (`copy_stats`).
 //!
 //! C header: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
 
@@ -74,5 +74,74 @@ impl CopyStats {
         let [count, sectors] = self.0.get(usize::from(outcome))?;
         let read = |counter: &Atomic<i64>| counter.load(Relaxed).cast_unsigned();
         Some((read(count), read(sectors)))
+    }
+}
+
+/// How much of copies to a queue is in flight, in sectors.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::block::{
+///     bdev::BlockDevice,
+///     copy::stats::InFlight,
+///     units::Sectors, //
+/// };
+///
+/// /// Returns whether there is room for a further MiB, which is counted then.
+/// fn begin(bdev: &BlockDevice) -> bool {
+///     let (all, len) = (InFlight::of(bdev), Sectors::new(2048));
+///     let fits = all.add(len) < Sectors::new(1 << 20);
+///     if !fits {
+///         all.sub(len);
+///     }
+///     fits
+/// }
+/// ```
+#[repr(transparent)]
+pub struct InFlight(Atomic<i64>);
+
+impl InFlight {
+    /// Returns the counter of a queue.
+    ///
+    /// # Safety
+    ///
+    /// The queue is valid for `'a`.
+    pub unsafe fn of_queue<'a>(queue: *mut bindings::request_queue) -> &'a Self {
+        // SAFETY: The caller guarantees that the queue is valid. An `Atomic<i64>` is what C has as
+        // `atomic64_t`, and nobody accesses the counter in another way.
+        unsafe { &*(&raw const (*queue).copy_in_flight).cast() }
+    }
+
+    /// Returns the counter of the queue of a device.
+    pub fn of(bdev: &BlockDevice) -> &Self {
+        // SAFETY: By the type invariant of `BlockDevice`, the queue is valid.
+        unsafe { Self::of_queue(bdev.queue()) }
+    }
+
+    /// Counts what sets out, and returns how much was in flight before. Who counts this takes it
+    /// back by [`InFlight::sub`] when it has ended.
+    ///
+    /// Context: any. Does not sleep.
+    pub fn add(&self, len: Sectors) -> Sectors {
+        Self::sectors(self.0.fetch_add(len.get().cast_signed(), Relaxed))
+    }
+
+    /// Counts what has ended.
+    ///
+    /// Context: any. Does not sleep.
+    pub fn sub(&self, len: Sectors) {
+        if !len.is_zero() {
+            self.0.add(len.get().cast_signed().wrapping_neg(), Relaxed);
+        }
+    }
+
+    /// Returns how much is in flight.
+    pub fn get(&self) -> Sectors {
+        Self::sectors(self.0.load(Relaxed))
+    }
+
+    fn sectors(raw: i64) -> Sectors {
+        Sectors::new(u64::try_from(raw).unwrap_or(0))
     }
 }
