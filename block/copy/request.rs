@@ -9,6 +9,7 @@ use crate::plan::{
         Extent,
         Layout, //
     },
+    order,
     CommandLimits,
     Range,
     Ranges,
@@ -16,6 +17,12 @@ use crate::plan::{
     MAX_SOURCES, //
 };
 use kernel::{
+    alloc::flags::{
+        __GFP_NOMEMALLOC,
+        __GFP_NORETRY,
+        __GFP_NOWARN, //
+        GFP_NOIO,
+    },
     block::{
         bdev::BlockDevice,
         buffer,
@@ -28,6 +35,7 @@ use kernel::{
         },
         units::Sectors, //
     },
+    num::casts::u32_as_usize,
     prelude::*,
     task, //
 };
@@ -42,16 +50,12 @@ impl<'a> List<'a> {
         Self(ranges)
     }
 
-    /// Whether two of the ranges overlap. This is quick if they are in order.
+    /// Whether two of the ranges overlap.
     ///
     /// Context: task; may sleep.
     fn overlaps_itself(self) -> bool {
-        let sorted = |(range, next): (Range, Range)| {
-            let end = range.start().checked_add(range.len());
-            end <= Some(next.start())
-        };
-        if Iterator::zip(self.iter(), self.iter().skip(1)).all(sorted) {
-            return false;
+        if let Some(sorted) = Sorted::new(self) {
+            return order::overlap(sorted.iter());
         }
         self.iter().enumerate().any(|(index, range)| {
             task::cond_resched();
@@ -60,22 +64,36 @@ impl<'a> List<'a> {
     }
 
     /// Whether a range of this list overlaps one of another list, on a disk where they lie `by` and
-    /// `others` sectors further on. This is quick if one list lies before the other. A range that
-    /// cannot be moved so far counts as if it overlapped.
+    /// `others` sectors further on. A range that cannot be moved so far counts as if it overlapped.
     ///
     /// Context: task; may sleep.
     fn overlaps(self, by: Sectors, list: Self, others: Sectors) -> bool {
+        if self.0.is_empty() || list.0.is_empty() {
+            return false;
+        }
         let hull = |list: Self, by| {
             let mut moved = list.moved(by);
             let first = moved.next()??;
             moved.try_fold(first, |hull, range| Some(hull.hull(range?)))
         };
-        let meet = |pair: Option<(Range, Range)>| pair.is_none_or(|(a, b)| a.overlaps(b));
-        meet(hull(self, by).zip(hull(list, others)))
-            && self.moved(by).any(|range| {
-                task::cond_resched();
-                list.moved(others).any(|other| meet(range.zip(other)))
-            })
+        let Some((ours, theirs)) = hull(self, by).zip(hull(list, others)) else {
+            return true;
+        };
+        if !ours.overlaps(theirs) {
+            // One list lies before the other.
+            return false;
+        }
+        if let Some((ours, theirs)) = Sorted::new(self).zip(Sorted::new(list)) {
+            return order::meet(
+                ours.iter().filter_map(|range| range.moved(by)),
+                theirs.iter().filter_map(|range| range.moved(others)),
+            );
+        }
+        self.moved(by).flatten().any(|range| {
+            task::cond_resched();
+            let mut list = list.moved(others).flatten();
+            list.any(|other| range.overlaps(other))
+        })
     }
 
     /// The ranges `by` sectors further on; [`None`] for one that cannot be moved so far.
@@ -93,6 +111,49 @@ impl Ranges for List<'_> {
     fn get(&self, index: usize) -> Option<Range> {
         let range = self.0.get(index)?;
         Range::new(range.start(), range.len())
+    }
+}
+
+/// A list in the order of the starts of its ranges.
+///
+/// Callers need not sort, so this takes memory for those who have not. Where there is none, every
+/// pair of ranges is looked at instead: that gives the same answer, later.
+struct Sorted<'a> {
+    list: List<'a>,
+    /// Indices of the ranges in their order, unless they are in order by themselves.
+    indices: Option<KVVec<u32>>,
+}
+
+impl<'a> Sorted<'a> {
+    /// Sorts a list; [`None`] if there is no memory.
+    ///
+    /// Context: task; may sleep, but starts no I/O.
+    fn new(list: List<'a>) -> Option<Self> {
+        let starts = || list.iter().map(|range| range.start());
+        if starts().is_sorted() {
+            let indices = None;
+            return Some(Self { list, indices });
+        }
+        // The allocator should not try hard.
+        let flags = GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC;
+        let count = u32::try_from(list.0.len()).ok()?;
+        let mut indices = KVVec::with_capacity(list.0.len(), flags).ok()?;
+        for index in 0..count {
+            indices.push_within_capacity(index).ok()?;
+        }
+        indices.sort_unstable_by_key(|index| list.get(u32_as_usize(*index)).map(Range::start));
+        Some(Self {
+            list,
+            indices: Some(indices),
+        })
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Range> + '_ {
+        let index = |at| match &self.indices {
+            Some(indices) => indices.get(at).map(|index| u32_as_usize(*index)),
+            None => Some(at),
+        };
+        (0..self.list.0.len()).filter_map(move |at| self.list.get(index(at)?))
     }
 }
 
@@ -164,14 +225,14 @@ impl<'a> Request<'a> {
             let mut ranges = list.iter();
             list.is_valid() && ranges.all(|range| range.is_aligned(block) && range.fits(size))
         };
-        // On the disk, where a partition and the disk itself meet.
+        // On the disk, where a partition and the disk itself meet, and other disks of the device.
         let start = |bdev: &BlockDevice| Sectors::new(bdev.start().get());
         fits(self.src, self.src_bdev)
             && fits(self.dst, self.dst_bdev)
             && self.src.total().is_some()
             && self.src.total() == self.dst.total()
             && !self.dst.overlaps_itself()
-            && !(self.src_bdev.same_disk(self.dst_bdev)
+            && !(self.src_bdev.same_sectors(self.dst_bdev)
                 && self
                     .src
                     .overlaps(start(self.src_bdev), self.dst, start(self.dst_bdev)))

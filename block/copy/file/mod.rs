@@ -105,7 +105,7 @@ pub(crate) fn copy(
         to: dst_pos,
         len: u64::try_from(len)?,
     };
-    if src.bdev().same_disk(dst.bdev()) {
+    if src.bdev().same_sectors(dst.bdev()) {
         let starts = (start(src)?, start(dst)?);
         if whole.overlaps(starts).ok_or(EINVAL)? {
             return Err(EINVAL);

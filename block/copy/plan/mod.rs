@@ -12,6 +12,7 @@
 pub(crate) mod gap;
 pub(crate) mod layout;
 mod list;
+pub(crate) mod order;
 pub(crate) mod progress;
 pub(crate) mod share;
 pub(crate) mod window;

@@ -51,6 +51,13 @@ impl BlockDevice {
         self.raw_copy_domain().map(CopyDomain)
     }
 
+    /// Returns whether a sector of this device's disk is the same one of the other's: on one disk,
+    /// and on two that one device appears as.
+    pub fn same_sectors(&self, other: &Self) -> bool {
+        let domain = self.copy_domain();
+        self.same_disk(other) || domain.is_some() && domain == other.copy_domain()
+    }
+
     fn raw_copy_domain(&self) -> Option<NonNull<bindings::blk_copy_domain>> {
         // SAFETY: By the type invariant, the queue is valid. Its driver has set the field before it
         // added the disk, and never changes it.

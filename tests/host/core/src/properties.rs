@@ -5,6 +5,7 @@
 use crate::{
     limits::{parse_max_bytes, Wish},
     plan::{
+        order,
         progress::{Look, OnFallback, Progress},
         window::WINDOW,
         CommandLimits, Plan, Range,
@@ -25,6 +26,13 @@ fn sectors_of(range: Range) -> std::ops::Range<u64> {
 /// Lengths of ranges, in blocks.
 fn lengths() -> impl Strategy<Value = Vec<u64>> {
     prop::collection::vec(1_u64..12, 1..10)
+}
+
+/// Ranges anywhere, some of which overlap.
+fn places() -> impl Strategy<Value = Vec<Range>> {
+    let place = (0_u64..120, 1_u64..16);
+    let place = place.prop_map(|(start, len)| range(start, len).expect("a small range"));
+    prop::collection::vec(place, 0..8)
 }
 
 fn limits() -> impl Strategy<Value = CommandLimits> {
@@ -128,6 +136,21 @@ proptest! {
         let (x, y) = range(a, m).zip(range(b, n)).expect("small ranges");
         let common = (a..a + m).any(|sector| (b..b + n).contains(&sector));
         prop_assert_eq!(x.overlaps(y), common);
+    }
+
+    #[test]
+    fn lists_in_order_overlap_if_two_ranges_do(ours in places(), theirs in places()) {
+        let sorted = |list: &[Range]| {
+            let mut list = list.to_vec();
+            list.sort_by_key(|range| range.start());
+            list.into_iter()
+        };
+        let meet = ours.iter().any(|range| theirs.iter().any(|other| range.overlaps(*other)));
+        prop_assert_eq!(order::meet(sorted(&ours), sorted(&theirs)), meet);
+        let itself = ours.iter().enumerate().any(|(index, range)| {
+            ours.iter().take(index).any(|other| range.overlaps(*other))
+        });
+        prop_assert_eq!(order::overlap(sorted(&ours)), itself);
     }
 
     #[test]
