@@ -9,12 +9,20 @@
 //!
 //! Pure: plain values, no FFI, no locks. Compiled on the host too.
 
-use super::{
-    Range,
-    Side, //
-};
 use crate::verdict::Reason;
-use kernel::block::units::Sectors;
+use kernel::block::units::{
+    SectorRange as Range,
+    Sectors, //
+};
+
+/// The two sides of a copy.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Side {
+    /// What is read.
+    Source,
+    /// What is written.
+    Destination,
+}
 
 /// What is below the start of a range. `D` is the domain of a device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -29,6 +29,7 @@ use list::{
 };
 
 pub(crate) use kernel::block::units::SectorRange as Range;
+pub(crate) use layout::Side;
 pub(crate) use list::{
     Cursor,
     Ranges, //
@@ -37,15 +38,6 @@ pub(crate) use list::{
 /// The most source ranges that one command may have, whatever a device allows. It bounds the memory
 /// of a chunk.
 pub(crate) const MAX_SOURCES: usize = 512;
-
-/// The two sides of a copy.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Side {
-    /// What is read.
-    Source,
-    /// What is written.
-    Destination,
-}
 
 /// What one command can take.
 #[derive(Clone, Copy, Debug)]
