@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counters per queue of how the copies to it ended, and what is in flight: `copy_stats` in debugfs.
+//! Counters per queue of how the copies to it ended, and what is in flight: `copy_stats` in
+//! debugfs.
 
 use crate::verdict::Counter;
 use kernel::{

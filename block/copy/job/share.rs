@@ -31,8 +31,8 @@ impl<'a> Share<'a> {
         self.own = self.own.min(own);
     }
 
-    /// Counts a chunk of at most `max` that is about to be sent. Returns how long it may be; zero if
-    /// none may be sent now.
+    /// Counts a chunk of at most `max` that is about to be sent. Returns how long it may be; zero
+    /// if none may be sent now.
     pub(super) fn take(&mut self, max: Sectors) -> Sectors {
         // At first as if it could be as long as that, so that two do not take the same room.
         let all = self.all.add(max);

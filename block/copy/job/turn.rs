@@ -311,7 +311,8 @@ impl<'a> Job<'a> {
         sent
     }
 
-    /// The next chunks, up to the gap, would be refused, so they are not sent. Nothing is in flight.
+    /// The next chunks, up to the gap, would be refused, so they are not sent. Nothing is in
+    /// flight.
     fn go_around(&mut self, limits: &CommandLimits, gap: &Gap<Error>) -> Sent {
         let (mut plan, mut len) = (self.ahead, Sectors::ZERO);
         let left = self.left(gap).min(AROUND);

@@ -15,9 +15,9 @@
 //! `blkdev_copy_onload()` or `blkdev_copy()`; with `,async` the copy is made in the background,
 //! with `,pool` it has a reserve of its own, and with `,readonly` the destination is not opened for
 //! writing, as one that is read-only cannot be. With `,cancel=USECS` it is made in the background,
-//! and cancelled so long after its begin; then what is read says as well how many microseconds later
-//! it ended. The lists are ranges of sectors, as `start+length`, or `-` for none. Writing fails only
-//! if the line makes no sense; an error of the copy is in what is read.
+//! and cancelled so long after its begin; then what is read says as well how many microseconds
+//! later it ended. The lists are ranges of sectors, as `start+length`, or `-` for none. Writing
+//! fails only if the line makes no sense; an error of the copy is in what is read.
 //!
 //! It builds with the kernel, or for one that was built before:
 //!

@@ -336,8 +336,8 @@ fn send_alone(ask: Taken<Ask>) {
     let ask: &'static Ask = unsafe { raw.as_ref() };
     let sent = Pool::common().and_then(|pool| {
         let request = ask.request()?;
-        // SAFETY: The copy keeps the files, which keep the devices open, and does not move. The pool
-        // that all share stays for ever.
+        // SAFETY: The copy keeps the files, which keep the devices open, and does not move. The
+        // pool that all share stays for ever.
         Ok(unsafe { pool.stock().send_alone(&request, Pin::static_ref(ask)) })
     });
     if let Ok(true) = sent {
