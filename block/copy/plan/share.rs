@@ -2,10 +2,11 @@
 
 //! How much a copy may have in flight beside the other copies to its disk.
 //!
-//! A command must end before its time limit, also if the device works on many at once: 128 MiB take
-//! a second at 128 MiB/s. So what all copies to a disk have in flight is bounded, not only what
-//! each has. No copy waits for another one: each may have one chunk in flight, and goes on when that has
-//! ended. Where there is no room for more, each has one, so they share the device evenly.
+//! A command must end before its time limit, also if the device works on many at once: 128 MiB
+//! take a second at 128 MiB/s. So what all copies to a disk have in flight is bounded, not only
+//! what each has. No copy waits for another one: each may have one chunk in flight, and goes on
+//! when that has ended. Where there is no room for more, each has one, so they share the device
+//! evenly.
 //!
 //! Pure: plain values, no FFI, no locks. Compiled on the host too.
 
