@@ -3,6 +3,7 @@
 //! A copy in the background, in memory, and the right to drive it.
 
 use super::{
+    interrupt::Interrupt,
     link::{
         Link,
         Stock, //
@@ -13,7 +14,6 @@ use super::{
     },
     turn::{
         on_fallback,
-        Interrupt,
         Job,
         Turn, //
     }, //

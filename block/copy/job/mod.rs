@@ -15,6 +15,7 @@
 mod background;
 mod buffers;
 mod handle;
+mod interrupt;
 mod link;
 mod onload;
 mod pool;
@@ -23,8 +24,8 @@ mod share;
 mod tracker;
 mod turn;
 
+pub(crate) use interrupt::Interrupt;
 pub(crate) use pool::{
     init,
     Pool, //
 };
-pub(crate) use turn::Interrupt;

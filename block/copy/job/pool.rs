@@ -13,9 +13,9 @@ use super::{
         Handle,
         Workers, //
     },
+    interrupt::Interrupt,
     link::Stock,
-    run,
-    turn::Interrupt, //
+    run, //
 };
 use crate::request::Request;
 use kernel::{

@@ -3,6 +3,7 @@
 //! Copies that a task waits for.
 
 use super::{
+    interrupt::Interrupt,
     link::{
         Link,
         Stock, //
@@ -13,7 +14,6 @@ use super::{
     },
     turn::{
         on_fallback,
-        Interrupt,
         Job,
         Turn, //
     }, //

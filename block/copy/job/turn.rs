@@ -3,6 +3,7 @@
 //! What a copy does next.
 
 use super::{
+    interrupt::Interrupt,
     link::{
         Link,
         Next, //
@@ -39,7 +40,6 @@ use kernel::{
         bio::Status,
         copy::{
             Outcome,
-            Params,
             Way, //
         },
         units::Sectors, //
@@ -54,28 +54,6 @@ pub(super) fn on_fallback(way: Way) -> OnFallback {
         OnFallback::Fail
     } else {
         OnFallback::Onload
-    }
-}
-
-/// What ends a copy before its end.
-#[derive(Clone, Copy)]
-pub(crate) enum Interrupt {
-    /// That its caller has cancelled it: `ECANCELED`.
-    Cancelled(&'static Params),
-    /// A fatal signal of the current task: `EINTR`.
-    Fatal,
-    /// Any signal of the current task, and freezing: `ERESTARTSYS`.
-    Any,
-}
-
-impl Interrupt {
-    /// The error of a copy that has to end now.
-    pub(crate) fn pending(self) -> Option<Error> {
-        match self {
-            Interrupt::Cancelled(params) => params.is_cancelled().then_some(ECANCELED),
-            Interrupt::Fatal => task::fatal_signal_pending().then_some(EINTR),
-            Interrupt::Any => task::signal_pending().then_some(ERESTARTSYS),
-        }
     }
 }
 
