@@ -57,6 +57,13 @@ pub(super) fn on_fallback(way: Way) -> OnFallback {
     }
 }
 
+/// The error of a copy that ends with `error` where it is not complete. A chunk behind that may have
+/// failed. Then nobody may be told that the device cannot copy this, which means to read and write
+/// it instead: a device that did not answer may be at it still.
+fn error_of_all(error: Error, failure: Option<Error>) -> Error {
+    failure.filter(|_| error == EOPNOTSUPP).unwrap_or(error)
+}
+
 /// How a copy goes on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Turn {
@@ -361,12 +368,15 @@ impl<'a> Job<'a> {
     pub(super) fn end(&mut self) -> Outcome {
         self.onload.give_back(&self.link);
         let tracker = self.link.tracker();
-        let gap = tracker.progress(|progress| progress.finish(|run| self.count(run)));
+        let (gap, failure) = tracker.progress(|progress| {
+            let gap = progress.finish(|run| self.count(run));
+            (gap, progress.failure())
+        });
         let total = self.link.request().total;
         match gap.get() {
             Some((copied, error)) => Outcome {
                 copied,
-                result: Err(error),
+                result: Err(error_of_all(error, failure)),
             },
             None => {
                 let copied = self.behind.offset();

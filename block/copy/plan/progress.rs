@@ -57,6 +57,8 @@ pub(crate) struct Glance<E> {
 pub(crate) struct Progress<E> {
     window: Window,
     gap: Gap<E>,
+    /// Where the first chunk begins that the device has failed to copy, and why.
+    failed: Gap<E>,
     on_fallback: OnFallback,
     /// Whether a chunk in the window was not offloaded.
     fell: bool,
@@ -72,6 +74,7 @@ impl<E: Copy> Progress<E> {
         Self {
             window: Window::new(),
             gap: Gap::NONE,
+            failed: Gap::NONE,
             on_fallback,
             fell: false,
             split: Gap::NONE,
@@ -136,14 +139,25 @@ impl<E: Copy> Progress<E> {
         if let Verdict::Fallback(Reason::Split(len)) = verdict {
             self.split.note(start, len);
         }
-        if !self.goes_on(counter) {
-            self.gap.note(start, why(verdict));
+        if self.goes_on(counter) {
+            return;
+        }
+        let why = why(verdict);
+        self.gap.note(start, why);
+        if let Verdict::Failed(_) = verdict {
+            self.failed.note(start, why);
         }
     }
 
     /// What is at `offset` was not copied.
     pub(crate) fn note(&mut self, offset: Sectors, why: E) {
         self.gap.note(offset, why);
+    }
+
+    /// Why the first of those chunks failed that the device has failed to copy. It may lie behind the
+    /// gap.
+    pub(crate) fn failure(&self) -> Option<E> {
+        self.failed.get().map(|(_, why)| why)
     }
 
     /// Whether there is something to do once at most `low` chunks are in flight.
@@ -291,6 +305,8 @@ mod tests {
         let mut rest = 0;
         let gap = progress.finish(|run| rest += run.chunks);
         assert_eq!((gap.get(), rest), (Some((Sectors::ZERO, 0)), 2));
+        // That lies behind the gap, but is not forgotten.
+        assert_eq!(progress.failure(), Some(5));
     }
 
     #[test]
