@@ -4,7 +4,6 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use nix::errno::Errno;
 
 use crate::alarm::{Alarm, Alarms};
 use crate::device::{self, Access, How};
+use crate::mark::Mark;
 use crate::size;
 
 /// One system call by default: what it returned is what is printed.
@@ -90,6 +90,14 @@ pub struct Outcome {
     pub error: Option<Errno>,
 }
 
+impl Outcome {
+    /// Nothing was copied.
+    pub fn nothing(error: Errno) -> Self {
+        let (copied, error) = (0, Some(error));
+        Self { copied, error }
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.error {
@@ -136,10 +144,7 @@ pub fn copy_at(src: &File, src_off: u64, dst: &File, dst_off: u64, len: u64) -> 
                     error: None,
                 }
             }
-            Err(error) => Outcome {
-                copied: 0,
-                error: Some(error),
-            },
+            Err(error) => Outcome::nothing(error),
         },
     )
 }
@@ -160,10 +165,7 @@ fn copy_at_positions(
             copied: copied as u64,
             error: None,
         },
-        Err(error) => Outcome {
-            copied: 0,
-            error: Some(error),
-        },
+        Err(error) => Outcome::nothing(error),
     };
     let (from, to) = (src.stream_position()?, dst.stream_position()?);
     ensure!(
@@ -171,42 +173,6 @@ fn copy_at_positions(
         "{outcome}, but the positions became {from} and {to}"
     );
     Ok(outcome)
-}
-
-/// Marks this task for fault injection while it lives.
-struct Mark(File);
-
-impl Mark {
-    const PATH: &str = "/proc/self/make-it-fail";
-
-    /// The file stays open: to open it again, to take the mark away, would need the memory that is not to be
-    /// had, and a task that ends with the mark may damage what it closes.
-    fn new() -> Result<Self> {
-        let file = File::options().write(true).open(Self::PATH);
-        let file = file.with_context(|| {
-            format!(
-                "cannot open {}: the kernel needs CONFIG_FAULT_INJECTION",
-                Self::PATH
-            )
-        })?;
-        let mark = Mark(file);
-        mark.write(b"0")?;
-        mark.write(b"1")?;
-        Ok(mark)
-    }
-
-    fn write(&self, value: &[u8]) -> Result<()> {
-        self.0
-            .write_all_at(value, 0)
-            .with_context(|| format!("cannot write {}", Self::PATH))
-    }
-}
-
-impl Drop for Mark {
-    fn drop(&mut self) {
-        // If this fails, nothing is left to try.
-        let _ = self.write(b"0");
-    }
 }
 
 impl CopyArgs {

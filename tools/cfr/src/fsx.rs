@@ -6,11 +6,10 @@
 
 mod plan;
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
 
-use anyhow::{anyhow, bail, ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
 use memmap2::{MmapMut, MmapOptions};
 use nix::errno::Errno;
@@ -21,6 +20,7 @@ use crate::cache;
 use crate::copy::{copy_at, Outcome};
 use crate::device::{self, Access, Buffer, How};
 use crate::pattern::{self, Pattern};
+use crate::recent::Recent;
 use crate::size;
 
 #[derive(Args, Clone, Debug)]
@@ -49,7 +49,7 @@ struct Fsx {
     /// The region's right content.
     model: Vec<u8>,
     buffer: Buffer,
-    recent: VecDeque<String>,
+    recent: Recent,
 }
 
 impl FsxArgs {
@@ -64,14 +64,19 @@ impl FsxArgs {
         let mut plan = Plan::new(self.seed, size, align);
         for number in 0..self.ops {
             fsx.step(number, plan.next())
-                .map_err(|err| fsx.explain(number, self.seed, &err))?;
+                .map_err(|err| fsx.recent.explain(self.at(number), &err))?;
         }
         let whole = [Through::Mapping, Through::Cache, Through::Device];
         for through in whole.map(Operation::Compare) {
             fsx.step(self.ops, through)
-                .map_err(|err| fsx.explain(self.ops, self.seed, &err))?;
+                .map_err(|err| fsx.recent.explain(self.at(self.ops), &err))?;
         }
         Ok(format!("{} operations, no difference", self.ops))
+    }
+
+    /// A place of the test, for errors.
+    fn at(&self, number: u64) -> String {
+        format!("operation {number} of seed {}", self.seed)
     }
 }
 
@@ -94,16 +99,8 @@ impl Fsx {
             mapping,
             model: buffer.get().to_vec(),
             buffer,
-            recent: VecDeque::new(),
+            recent: Recent::new(16),
         })
-    }
-
-    fn explain(&self, number: u64, seed: u64, err: &anyhow::Error) -> anyhow::Error {
-        let recent: Vec<_> = self.recent.iter().map(String::as_str).collect();
-        anyhow!(
-            "operation {number} of seed {seed}: {err:#}\nlast operations:\n  {}",
-            recent.join("\n  ")
-        )
     }
 
     fn file(&self, direct: bool) -> &File {
@@ -115,10 +112,7 @@ impl Fsx {
     }
 
     fn step(&mut self, number: u64, operation: Operation) -> Result<()> {
-        if self.recent.len() == 16 {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(format!("{number}: {operation:?}"));
+        self.recent.note(format!("{number}: {operation:?}"));
         match operation {
             Operation::Read(through, part) => self.compare(through, part),
             Operation::Write(through, part, seed) => self.write(through, part, seed),
@@ -180,10 +174,7 @@ impl Fsx {
             let left = (from.len - done) as u64;
             let outcome = copy_at(src, self.base + at, dst, self.base + there, left)?;
             if overlap(from, to) {
-                let refused = Outcome {
-                    copied: 0,
-                    error: Some(Errno::EINVAL),
-                };
+                let refused = Outcome::nothing(Errno::EINVAL);
                 ensure!(outcome == refused, "{outcome}, but EINVAL was due");
                 return Ok(());
             }

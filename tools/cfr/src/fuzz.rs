@@ -8,7 +8,6 @@
 mod plan;
 
 use std::collections::BTreeMap;
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
@@ -20,6 +19,7 @@ use self::plan::{meaning, Meaning, Operation, Plan, Region};
 use crate::device::{self, Buffer};
 use crate::nvme::command::{Answer, Command, Limits, Namespace, Range};
 use crate::pattern::{self, Pattern};
+use crate::recent::Recent;
 use crate::size;
 
 /// All of a region is compared after so many operations.
@@ -116,7 +116,7 @@ struct Fuzzer<'a> {
     /// The region's right content.
     model: Vec<u8>,
     buffer: Buffer,
-    recent: VecDeque<String>,
+    recent: Recent,
     number: u64,
 }
 
@@ -131,7 +131,7 @@ impl<'a> Fuzzer<'a> {
             plan: Plan::new(args.seed.wrapping_add(number << 32), limits, region),
             model: vec![0; size],
             buffer: Buffer::new(size),
-            recent: VecDeque::new(),
+            recent: Recent::new(8),
             number,
         };
         fuzzer.write(region.start, region.blocks, args.seed)?;
@@ -142,12 +142,9 @@ impl<'a> Fuzzer<'a> {
         let mut tally = Tally::default();
         for number in 0..self.args.ops / self.args.threads {
             let what = self.step(number).map_err(|err| {
-                let recent: Vec<_> = self.recent.iter().map(String::as_str).collect();
                 let (thread, seed) = (self.number, self.args.seed);
-                anyhow!(
-                    "operation {number} of thread {thread}, seed {seed}: {err:#}\nlast operations:\n  {}",
-                    recent.join("\n  ")
-                )
+                let at = format!("operation {number} of thread {thread}, seed {seed}");
+                self.recent.explain(at, &err)
             })?;
             tally.count(what);
         }
@@ -176,10 +173,7 @@ impl<'a> Fuzzer<'a> {
     }
 
     fn note(&mut self, text: String) {
-        if self.recent.len() == 8 {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(text.chars().take(400).collect());
+        self.recent.note(text.chars().take(400).collect());
     }
 
     fn copy(&mut self, number: u64, command: &mut Command, meaning: &Meaning) -> Result<String> {

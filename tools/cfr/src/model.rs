@@ -5,11 +5,10 @@
 
 mod plan;
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
 
-use anyhow::{anyhow, bail, ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
 use nix::errno::Errno;
 
@@ -17,6 +16,7 @@ use self::plan::{Copy, Operation, Plan};
 use crate::copy::{copy_at, Outcome};
 use crate::device::{self, Access, Buffer, How};
 use crate::pattern::{self, Pattern};
+use crate::recent::Recent;
 use crate::size;
 
 #[derive(Args, Clone, Debug)]
@@ -80,7 +80,7 @@ struct Model {
     tallies: Vec<Tally>,
     plan: Plan,
     buffer: Buffer,
-    recent: VecDeque<String>,
+    recent: Recent,
     align: usize,
 }
 
@@ -129,27 +129,20 @@ impl Model {
             tallies: args.devices.iter().map(|_| Tally::default()).collect(),
             plan: Plan::new(args.seed, size, align, at_end),
             buffer,
-            recent: VecDeque::new(),
+            recent: Recent::new(8),
             align,
         })
     }
 
     fn explain(&self, number: u64, err: &anyhow::Error) -> anyhow::Error {
-        let recent: Vec<_> = self.recent.iter().map(String::as_str).collect();
-        anyhow!(
-            "operation {number} of seed {}, base {}: {err:#}\nlast operations:\n  {}",
-            self.args.seed,
-            self.args.base,
-            recent.join("\n  ")
-        )
+        let (seed, base) = (self.args.seed, self.args.base);
+        let at = format!("operation {number} of seed {seed}, base {base}");
+        self.recent.explain(at, err)
     }
 
     fn step(&mut self, number: u64) -> Result<()> {
         let operation = self.plan.next();
-        if self.recent.len() == 8 {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(format!("{number}: {operation:?}"));
+        self.recent.note(format!("{number}: {operation:?}"));
         match operation {
             Operation::Copy(copy) => self.copy(copy)?,
             Operation::Write {
@@ -183,10 +176,7 @@ impl Model {
             copy.len as u64,
         )?;
         let Some(len) = self.plan.expected(copy) else {
-            let refused = Outcome {
-                copied: 0,
-                error: Some(Errno::EINVAL),
-            };
+            let refused = Outcome::nothing(Errno::EINVAL);
             ensure!(outcome == refused, "{outcome}, but EINVAL was due");
             return Ok(());
         };

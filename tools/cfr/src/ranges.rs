@@ -9,13 +9,12 @@ mod disk;
 mod place;
 mod plan;
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use anyhow::{anyhow, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use clap::Args;
 use nix::errno::Errno;
 
@@ -23,6 +22,7 @@ use self::disk::Disks;
 use self::place::{Range, SECTOR};
 use self::plan::{total, Copy, Mode, Operation, Plan};
 use crate::copy::{copy_at, Outcome};
+use crate::recent::Recent;
 use crate::size;
 
 /// All is compared after so many operations.
@@ -58,16 +58,17 @@ struct Model {
     plan: Plan,
     module: Module,
     may_fail: bool,
-    recent: VecDeque<String>,
+    recent: Recent,
 }
 
 impl RangesArgs {
     pub fn run(&self) -> Result<String> {
         let mut model = Model::new(self)?;
         for number in 0..self.ops {
-            model
-                .step(number)
-                .map_err(|err| model.explain(number, self.seed, &err))?;
+            model.step(number).map_err(|err| {
+                let at = format!("operation {number} of seed {}", self.seed);
+                model.recent.explain(at, &err)
+            })?;
         }
         model.disks.check_all(false).context("at the end")?;
         Ok(format!("{} operations, model agrees", self.ops))
@@ -87,25 +88,14 @@ impl Model {
             disks,
             module: Module::open(&args.module)?,
             may_fail: args.may_fail,
-            recent: VecDeque::new(),
+            recent: Recent::new(8),
         })
-    }
-
-    fn explain(&self, number: u64, seed: u64, err: &anyhow::Error) -> anyhow::Error {
-        let recent: Vec<_> = self.recent.iter().map(String::as_str).collect();
-        anyhow!(
-            "operation {number} of seed {seed}: {err:#}\nlast operations:\n  {}",
-            recent.join("\n  ")
-        )
     }
 
     fn step(&mut self, number: u64) -> Result<()> {
         let operation = self.plan.next();
-        if self.recent.len() == 8 {
-            self.recent.pop_front();
-        }
         let text: String = format!("{operation:?}").chars().take(600).collect();
-        self.recent.push_back(format!("{number}: {text}"));
+        self.recent.note(format!("{number}: {text}"));
         match operation {
             Operation::Copy(copy) => self.copy(&copy)?,
             Operation::CopyFile { src, dst, from, to } => self.copy_file(src, dst, from, to)?,
@@ -145,10 +135,7 @@ impl Model {
         let sectors = total(&copy.to);
         match self.plan.expected(copy, &self.disks.can_copy()) {
             Err(error) => {
-                let due = Outcome {
-                    copied: 0,
-                    error: Some(error),
-                };
+                let due = Outcome::nothing(error);
                 // Whether the devices can copy shows when it is tried, and that may fail first.
                 let tried = self.may_fail && error == Errno::EOPNOTSUPP;
                 ensure!(
@@ -192,10 +179,7 @@ impl Model {
             bytes(from.len),
         )?;
         let due = if refused {
-            Outcome {
-                copied: 0,
-                error: Some(Errno::EINVAL),
-            }
+            Outcome::nothing(Errno::EINVAL)
         } else {
             Outcome {
                 copied: bytes(from.len),

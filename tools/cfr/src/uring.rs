@@ -135,10 +135,7 @@ fn outcome(result: std::io::Result<u64>) -> Outcome {
             copied,
             error: None,
         },
-        Err(error) => Outcome {
-            copied: 0,
-            error: Some(Errno::from_raw(error.raw_os_error().unwrap_or(0))),
-        },
+        Err(error) => Outcome::nothing(Errno::from_raw(error.raw_os_error().unwrap_or(0))),
     }
 }
 
