@@ -126,14 +126,16 @@ mod tests {
     /// How many lines of it are complaints.
     const BAD: usize = 16;
 
+    /// The lines of it that are.
+    fn complaints_of_log() -> Vec<&'static str> {
+        let complaints = complaints().unwrap();
+        let lines = LOG.lines().map(message);
+        lines.filter(|line| complaints.is_match(line)).collect()
+    }
+
     #[test]
     fn complaints_are_found_and_nothing_else() {
-        let complaints = complaints().unwrap();
-        let found: Vec<&str> = LOG
-            .lines()
-            .map(message)
-            .filter(|line| complaints.is_match(line))
-            .collect();
+        let found = complaints_of_log();
         assert_eq!(found.len(), BAD, "{found:#?}");
         let shown = problems_in(LOG).unwrap();
         assert_eq!(shown.len(), SHOWN);
@@ -156,12 +158,7 @@ mod tests {
 
     #[test]
     fn the_runner_of_the_tests_finds_the_same() {
-        let complaints = complaints().unwrap();
-        let found: Vec<&str> = LOG
-            .lines()
-            .map(message)
-            .filter(|line| complaints.is_match(line))
-            .collect();
+        let found = complaints_of_log();
         assert_eq!(judged(LOG, "run blktests block/036 at"), found);
         let quiet =
             "[    1.0] run blktests block/036 at 1\n[    1.1] null_blk: disk nullb1 created\n";
