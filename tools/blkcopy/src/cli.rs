@@ -116,7 +116,7 @@ pub struct CopyArgs {
     /// copy_file_range [default: 1]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: Option<u16>,
-    /// Go through the page cache instead of O_DIRECT: any alignment, never offloaded
+    /// Open both without O_DIRECT: any alignment; the kernel has the device copy long parts that are whole pages
     #[arg(long)]
     pub buffered: bool,
     /// Read source and destination back afterwards and compare them

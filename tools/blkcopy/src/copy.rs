@@ -46,7 +46,7 @@ pub fn run(args: &CopyArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Repor
     };
     let src_file = src.open_for_reading(args.buffered)?;
     let dst_file = dst.open_for_writing(args.buffered, !args.force)?;
-    let before = Snapshot::take(&src, &dst, args.buffered);
+    let before = Snapshot::take(&src, &dst);
     let both_devices = src.block().is_some() && dst.block().is_some();
     let ring = ring(args, both_devices, &dst_file)?;
     report.engine = match &ring {
@@ -197,13 +197,10 @@ pub(crate) enum Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn take(src: &Endpoint, dst: &Endpoint, buffered: bool) -> Self {
+    pub(crate) fn take(src: &Endpoint, dst: &Endpoint) -> Self {
         let (Some(src), Some(dst)) = (src.block(), dst.block()) else {
             return Self::Files;
         };
-        if buffered {
-            return Self::Impossible("--buffered is never offloaded".to_string());
-        }
         if let Some(device) = [dst, src].iter().find(|dev| !dev.offload.is_possible()) {
             return Self::Impossible(device.offload.explain(&device.disk));
         }

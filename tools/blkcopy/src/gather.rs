@@ -51,7 +51,7 @@ pub fn run(args: &GatherArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Rep
     let src_file = src.open_for_reading(false)?;
     let dst_file = dst.open_for_writing(false, !args.force)?;
     let ring = ring::open(usize::from(args.jobs), &dst_file).map_err(Failure::Refused)?;
-    let before = Snapshot::take(&src, &dst, false);
+    let before = Snapshot::take(&src, &dst);
     let progress = Progress::new("gathering", total, args.json || args.quiet);
     let started = Instant::now();
     let outcome = Gather {
