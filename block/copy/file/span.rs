@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-/// So many bytes from one place to another.
+/// `len` bytes that are copied from one place to another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Span {
     pub(crate) from: u64,
@@ -82,8 +82,8 @@ impl Span {
     }
 }
 
-/// Where pages cannot be dropped, or the device does not copy, so many bytes go through the page
-/// cache, or one block if that is more.
+/// The number of bytes that go through the page cache where pages cannot be dropped, or where the
+/// device does not copy. If one block is more, that is the number.
 pub(crate) const DETOUR: u64 = 1 << 20;
 
 /// The detours around what a device refuses become so long if it refuses again behind them. To ask

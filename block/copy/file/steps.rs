@@ -32,9 +32,6 @@ use kernel::{
     prelude::*, //
 };
 
-/// The bytes of dirty pages that are written back before the next look at signals.
-const WRITE_BACK: u64 = 8 << 20;
-
 /// A copy between two files.
 pub(super) struct Steps<'a> {
     pub(super) src: &'a BlockFile,
@@ -117,17 +114,9 @@ impl Steps<'_> {
     /// Writes back dirty pages on both sides. Whole pages are dropped, and their other blocks may
     /// be dirty.
     fn write_back(&self, part: Span) -> Result {
-        let mut done = 0;
-        while done < part.len {
-            if let Some(error) = Interrupt::Any.pending() {
-                return Err(error);
-            }
-            let slice = part.behind(done).first(WRITE_BACK);
-            self.src.write_back(&slice.source())?;
-            self.dst.write_back(&slice.destination())?;
-            done += slice.len;
-        }
-        Ok(())
+        let go_on = || Interrupt::Any.pending().map_or(Ok(()), Err);
+        self.src.write_back(&part.source(), go_on)?;
+        self.dst.write_back(&part.destination(), go_on)
     }
 
     /// Drops pages that somebody made while the device copied the first `copied` bytes of a part.

@@ -11,8 +11,8 @@ use kernel::block::{
 
 /// The part of what is in flight to a disk that is of one copy. When this is dropped, nothing is.
 ///
-/// The driver of the copy counts, in its turns. So what has ended since the last one is counted
-/// still, which holds others back for a moment, but lets nobody send too much.
+/// The driver of the copy counts, in its turns. It still counts what has ended since its last turn.
+/// That holds other copies back for a moment. It does not let any of them send too much.
 pub(super) struct Share<'a> {
     all: &'a InFlight,
     own: Sectors,

@@ -61,7 +61,6 @@ use kernel::{
         },
         SetOnce, //
     },
-    task,
     workqueue::{
         OwnedQueue,
         Work,
@@ -79,9 +78,6 @@ pub(crate) fn init() -> Result {
     QUEUE.populate(OwnedQueue::new(c"blk_copy_uring", WqFlags::UNBOUND)?);
     Ok(())
 }
-
-/// The bytes of dirty pages that are written back before the next look at whether to stop.
-const WRITE_BACK: u64 = 8 << 20;
 
 /// What is no longer than this is not worth to be stopped.
 const SHORT: u64 = 64 << 10;
@@ -193,25 +189,15 @@ impl Ask {
 
     /// Writes back dirty pages on both sides, and drops those of the destination.
     fn prepare(&self) -> Result {
+        let go_on = || match self.params.is_cancelled() {
+            true => Err(ECANCELED),
+            false => Ok(()),
+        };
         for bytes in self.from.bytes() {
-            self.write_back(&self.src, bytes)?;
+            self.src.write_back(&bytes, go_on)?;
         }
-        self.write_back(&self.dst, self.bytes.clone())?;
+        self.dst.write_back(&self.bytes, go_on)?;
         self.dst.invalidate(&self.bytes)
-    }
-
-    fn write_back(&self, file: &BlockFile, bytes: Range<u64>) -> Result {
-        let mut start = bytes.start;
-        while start < bytes.end {
-            if self.params.is_cancelled() {
-                return Err(ECANCELED);
-            }
-            let end = bytes.end.min(start.saturating_add(WRITE_BACK));
-            file.write_back(&(start..end))?;
-            start = end;
-            task::cond_resched();
-        }
-        Ok(())
     }
 
     /// What a chunk that was alone has come to; [`None`] if the copy has to be tried anew.

@@ -2,6 +2,10 @@
 
 //! What the fields of a submission queue entry ask for.
 
+use crate::{
+    plan::Ranges,
+    request::List, //
+};
 use core::{
     ops::Range,
     slice, //
@@ -126,7 +130,7 @@ impl Sources {
         for (start, len) in pairs(&raw) {
             ranges.push(in_sectors(start, len)?, GFP_KERNEL_ACCOUNT)?;
         }
-        match sum(&ranges).and_then(Sectors::to_bytes) {
+        match List::new(&ranges).total().and_then(Sectors::to_bytes) {
             Some(sum) if sum == wanted.len() => Ok(Self::Many(ranges)),
             _ => Err(EINVAL),
         }
@@ -158,11 +162,6 @@ fn pairs(raw: &[u8]) -> impl Iterator<Item = (u64, u64)> + '_ {
             u64::from_ne_bytes(*len.first_chunk()?),
         ))
     })
-}
-
-fn sum(ranges: &[CopyRange]) -> Option<Sectors> {
-    let mut lens = ranges.iter().map(|range| range.len());
-    lens.try_fold(Sectors::ZERO, Sectors::checked_add)
 }
 
 #[cfg_attr(

@@ -18,6 +18,7 @@ use crate::{
     },
     page::PAGE_SIZE,
     prelude::*,
+    task,
     types::Opaque, //
 };
 use core::ops::Range;
@@ -118,13 +119,25 @@ impl BlockFile {
         unsafe { bindings::file_accessed(self.raw()) };
     }
 
-    /// Writes dirty pages to the device, and waits for them.
+    /// Writes dirty pages to the device, and waits for them. Before each 8 MiB this calls `go_on`,
+    /// and ends early with the error that `go_on` returns.
     ///
     /// Context: task; may sleep.
-    pub fn write_back(&self, bytes: &Range<u64>) -> Result {
-        let (start, last) = first_and_last(bytes)?;
-        // SAFETY: By the type invariant the mapping is in use.
-        to_result(unsafe { bindings::filemap_write_and_wait_range(self.mapping(), start, last) })
+    pub fn write_back(&self, bytes: &Range<u64>, go_on: impl Fn() -> Result) -> Result {
+        const STEP: u64 = 8 << 20;
+        let mut start = bytes.start;
+        while start < bytes.end {
+            go_on()?;
+            let end = bytes.end.min(start.saturating_add(STEP));
+            let (first, last) = first_and_last(&(start..end))?;
+            // SAFETY: By the type invariant the mapping is in use.
+            to_result(unsafe {
+                bindings::filemap_write_and_wait_range(self.mapping(), first, last)
+            })?;
+            start = end;
+            task::cond_resched();
+        }
+        Ok(())
     }
 
     /// Drops clean pages, so that whoever reads next reads from the device.
