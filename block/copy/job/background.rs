@@ -2,7 +2,8 @@
 
 //! Copies that nobody waits for.
 //!
-//! The first turn is made by the caller, unless that is passing on a bio of a stacking driver.
+//! The first turn is made by the caller, unless that is passing on a bio of a stacking driver, or
+//! the copy is only to be read and written.
 //! Whatever ends later queues the next turn, and the last one is always made by a worker. In
 //! between, the copy takes no thread. Its memory comes from the pool, so it needs no allocation
 //! either.
@@ -19,6 +20,7 @@ use super::{
 use kernel::{
     block::{
         bio::plugged,
+        copy::Way,
         sched, //
     },
     task, //
@@ -34,11 +36,15 @@ enum Next {
     Over(Handle),
 }
 
-/// Begins a copy.
+/// Begins a copy that is made in this way.
+///
+/// Reads and writes wait for requests of the device. Meanwhile buffers come back and are used
+/// again, so the first turn of a copy that is read and written may take as long as the copy. The
+/// caller would not get round to cancelling it.
 ///
 /// Context: task; may sleep.
-pub(super) fn start(copy: Handle) {
-    if sched::in_submit_bio() {
+pub(super) fn start(copy: Handle, way: Way) {
+    if sched::in_submit_bio() || way == Way::Onload {
         return copy.enqueue();
     }
     match step(copy) {

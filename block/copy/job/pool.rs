@@ -137,7 +137,8 @@ impl Pool {
         params: &'static Params,
     ) -> Result {
         let pool = (&self.stock, &self.workers);
-        background::start(Handle::new(request, way, pool, background::work, params)?);
+        let copy = Handle::new(request, way, pool, background::work, params)?;
+        background::start(copy, way);
         Ok(())
     }
 }
