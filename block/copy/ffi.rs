@@ -135,7 +135,8 @@ fn begin(
 ) -> Result<Option<Outcome>> {
     let pool = pool.map_or_else(Pool::common, Ok)?;
     let ((src_bdev, src), (dst_bdev, dst)) = (params.src()?, params.dst()?);
-    let request = Request::new((src_bdev, List::new(src)), (dst_bdev, List::new(dst)))?;
+    let (src, dst) = ((src_bdev, List::new(src)), (dst_bdev, List::new(dst)));
+    let request = Request::new(src, dst, params.write_hint())?;
     if request.total.is_zero() {
         return Ok(Some(nothing(Ok(()))));
     }

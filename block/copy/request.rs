@@ -25,6 +25,7 @@ use kernel::{
     },
     block::{
         bdev::BlockDevice,
+        bio::WriteHint,
         buffer,
         copy::{
             limits::CopyLimits,
@@ -179,6 +180,8 @@ pub(crate) struct Request<'a> {
     pub(crate) dst_bdev: &'a BlockDevice,
     pub(crate) src: List<'a>,
     pub(crate) dst: List<'a>,
+    /// Where the device should place what is written.
+    pub(crate) hint: WriteHint,
     /// The length of either list.
     pub(crate) total: Sectors,
 }
@@ -192,10 +195,12 @@ impl<'a> Request<'a> {
     /// - `ENODEV`: it does not fit, and one of the devices is gone. A device that goes away loses
     ///   its size as well.
     /// - `EINVAL`: a range that is empty, not on block boundaries, or past the end of its device;
-    ///   lists of unequal lengths; destinations that overlap a source, or each other.
+    ///   lists of unequal lengths; destinations that overlap a source, or each other; no such write
+    ///   stream.
     pub(crate) fn new(
         (src_bdev, src): (&'a BlockDevice, List<'a>),
         (dst_bdev, dst): (&'a BlockDevice, List<'a>),
+        hint: WriteHint,
     ) -> Result<Self> {
         if dst_bdev.is_read_only() {
             return Err(EPERM);
@@ -207,6 +212,7 @@ impl<'a> Request<'a> {
             dst_bdev,
             src,
             dst,
+            hint,
             total,
         };
         match request.is_valid() {
@@ -229,6 +235,7 @@ impl<'a> Request<'a> {
         let start = |bdev: &BlockDevice| Sectors::new(bdev.start().get());
         fits(self.src, self.src_bdev)
             && fits(self.dst, self.dst_bdev)
+            && self.hint.fits(self.dst_bdev.limits().max_write_streams())
             && self.src.total().is_some()
             && self.src.total() == self.dst.total()
             && !self.dst.overlaps_itself()

@@ -40,6 +40,9 @@ struct blk_copy_range {
  * @owner: with @end_io, the module that it is in, which is not unloaded before
  *   it has returned; NULL if that is built in
  * @private: for @end_io
+ * @write_hint: how long what is written is expected to stay, as bi_write_hint
+ * @write_stream: where to write it, as bi_write_stream: up to max_write_streams
+ *   of @dst_bdev; 0: no stream
  * @cancelled: for blk_copy_cancel(); false at the start
  * @error: result: 0 or -errno
  * @copied: result: sectors copied from the start without a gap
@@ -51,6 +54,8 @@ struct blk_copy_params {
 	void (*end_io)(struct blk_copy_params *params);
 	struct module *owner;
 	void *private;
+	enum rw_hint write_hint;
+	u8 write_stream;
 	bool cancelled;
 	int error;
 	sector_t copied;
@@ -110,7 +115,7 @@ struct blk_copy_place {
  * and the result is 0, or
  * * -EINVAL - a range is empty, not on boundaries of both logical blocks, or
  *   past the end of its device; the sums differ; a destination overlaps a
- *   source, or another destination
+ *   source, or another destination; there is no such write stream
  * * -ENODEV - a range is past the end of a device that is gone
  * * -EPERM - the destination is read-only
  * * -EOPNOTSUPP - the devices cannot copy this: read and write it instead

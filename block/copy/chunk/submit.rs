@@ -46,7 +46,8 @@ use kernel::{
             self,
             Bio,
             RawBio,
-            Status, //
+            Status,
+            WriteHint, //
         },
         copy::CopyOp,
         units::Sectors, //
@@ -68,7 +69,7 @@ use kernel::{
 pub(crate) unsafe fn submit<O: Owner + 'static>(
     (src_bdev, dst_bdev): (&BlockDevice, &BlockDevice),
     sources: impl Iterator<Item = Range> + Clone,
-    dst: Range,
+    (dst, hint): (Range, WriteHint),
     memory: Memory<'_>,
     wait: Wait,
     (owner, slot): (Pin<&O>, usize),
@@ -110,6 +111,9 @@ pub(crate) unsafe fn submit<O: Owner + 'static>(
             offset = offset.checked_add(range.len()).unwrap_or(offset);
         }
     }
+    // SAFETY: The first part is the destination. Its bio was initialized above, and nobody else
+    // uses it yet.
+    unsafe { (&mut (*first).bio).set_write_hint(hint) };
     // This submits the sources first. It submits all parts, also if one of them has failed already:
     // the others find that out when they arrive.
     for index in Iterator::chain(1..parts, once(0)) {

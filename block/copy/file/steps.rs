@@ -189,6 +189,7 @@ impl Steps<'_> {
         let request = Request::new(
             (self.src.bdev(), List::new(&src)),
             (self.dst.bdev(), List::new(&dst)),
+            self.dst.write_hint(),
         )?;
         Ok(f(&request))
     }

@@ -36,7 +36,10 @@ use core::{
 };
 use kernel::{
     block::{
-        bio::Status,
+        bio::{
+            Status,
+            WriteHint, //
+        },
         buffer::{
             self,
             Direction, //
@@ -94,7 +97,10 @@ impl Stock {
         let devices = (request.src_bdev, request.dst_bdev);
         // SAFETY: The memory was made for this chunk, of which the limits allow one destination,
         // and no more than the devices do. The rest is required of the caller.
-        unsafe { chunk::submit(devices, sources, dst, memory, Wait::Refused, (owner, 0)) };
+        unsafe {
+            let dst = (dst, request.hint);
+            chunk::submit(devices, sources, dst, memory, Wait::Refused, (owner, 0));
+        }
         true
     }
 }
@@ -182,6 +188,7 @@ impl<'a> Link<'a> {
             // destination, and no more than the devices do. The rest holds by the type invariant.
             unsafe {
                 let owner = (self.tracker(), slot);
+                let dst = (dst, self.request.hint);
                 chunk::submit(devices, sources, dst, memory, Wait::Allowed, owner);
             }
             Some(chunk.len)
@@ -200,8 +207,8 @@ impl<'a> Link<'a> {
     /// Context: task; may sleep.
     pub(super) fn transfer(&self, buffer: Buffer, of: Use, range: Range) {
         let bdev = match of.direction {
-            Direction::Read => self.request.src_bdev,
-            Direction::Write => self.request.dst_bdev,
+            Direction::Read => (self.request.src_bdev, WriteHint::default()),
+            Direction::Write => (self.request.dst_bdev, self.request.hint),
         };
         let range = (range.start(), range.len());
         // SAFETY: The ranges of a request lie within its devices. The rest holds by the type

@@ -166,6 +166,7 @@ impl Ask {
         Request::new(
             (self.src.bdev(), List::new(self.from.ranges())),
             (self.dst.bdev(), List::new(slice::from_ref(&self.to))),
+            self.dst.write_hint(),
         )
     }
 

@@ -54,9 +54,13 @@ void nvme_copy_limits(struct queue_limits *lim, bool supported,
 		      unsigned int lba_shift, u32 mcl, u16 mssrl, u8 msrc,
 		      u32 max_sectors);
 
-/* Fills in @cmd and @len bytes of @payload; false: the request is bad. */
+/*
+ * Fills in @cmd and @len bytes of @payload; false: the request is bad.
+ * @placement: the placement identifier of what is written, or NULL.
+ */
 bool nvme_fill_copy(struct request *req, unsigned int lba_shift, u32 nsid,
-		    struct nvme_command *cmd, void *payload, unsigned int len);
+		    const u16 *placement, struct nvme_command *cmd,
+		    void *payload, unsigned int len);
 
 #endif /* CONFIG_BLK_COPY_OFFLOAD */
 #endif /* _NVME_HOST_COPY_H */

@@ -168,14 +168,16 @@ pub extern "C" fn nvme_copy_timeout(ordinary: c_uint, sectors: c_uint) -> c_uint
 ///
 /// # Safety
 ///
-/// `req` is a request of `REQ_OP_COPY_DST` that its driver is about to start; `cmd` is valid for
-/// writes, and need not be aligned. `payload` is `len` bytes that were initialized, aligned to 64
+/// `req` is a request of `REQ_OP_COPY_DST` that its driver is about to start; `placement` is null
+/// or valid, and says where to place what is written; `cmd` is valid for writes, and need not be
+/// aligned. `payload` is `len` bytes that were initialized, aligned to 64
 /// bits, and the caller's.
 #[export]
 pub unsafe extern "C" fn nvme_fill_copy(
     req: *mut bindings::request,
     lba_shift: c_uint,
     nsid: u32,
+    placement: *const u16,
     cmd: *mut bindings::nvme_command,
     payload: *mut c_void,
     len: c_uint,
@@ -192,6 +194,11 @@ pub unsafe extern "C" fn nvme_fill_copy(
         return false;
     };
     let command = CopyCommand::new(nsid, to, count);
+    // SAFETY: Required of the caller.
+    let command = match unsafe { placement.as_ref() } {
+        Some(placement) => command.placed(*placement),
+        None => command,
+    };
     // SAFETY: Required of the caller; the sizes are the same, and every field is a number. NVMe
     // over TCP does not align it: with header digests, commands are at multiples of 4 bytes.
     unsafe { cmd.cast::<CopyCommand>().write_unaligned(command) };

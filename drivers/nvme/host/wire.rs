@@ -77,9 +77,13 @@ pub(crate) struct CopyCommand {
     nr_range: u8,
     /// Descriptor format, in the lower half.
     format: u8,
-    /// Flags of reading and writing: none. Ordinary retries, no FUA, no protection information.
-    _control: Le16,
-    _cdw13: [Le32; 3],
+    /// The upper half of command dword 12. Ordinary retries, no FUA, no protection information. Bits
+    /// 23:20 of the dword are the directive type.
+    control: Le16,
+    _cdw13: Le16,
+    /// Directive specific: bits 31:16 of command dword 13.
+    dspec: Le16,
+    _cdw14: [Le32; 2],
 }
 
 impl CopyCommand {
@@ -96,11 +100,26 @@ impl CopyCommand {
             sdlba: Le64::new(to),
             nr_range: ranges_less_one,
             format: 0,
-            _control: Le16::ZERO,
-            _cdw13: [Le32::ZERO; 3],
+            control: Le16::ZERO,
+            _cdw13: Le16::ZERO,
+            dspec: Le16::ZERO,
+            _cdw14: [Le32::ZERO; 2],
+        }
+    }
+
+    /// The same, but what is copied is to be placed where this placement identifier says (Data
+    /// Placement Directive: NVM Express Base Specification 2.1, section 8.1.9.4).
+    pub(crate) const fn placed(self, identifier: u16) -> Self {
+        Self {
+            control: Le16::new(DATA_PLACEMENT),
+            dspec: Le16::new(identifier),
+            ..self
         }
     }
 }
+
+/// The directive type Data Placement, where it is in the upper half of command dword 12.
+const DATA_PLACEMENT: u16 = 2 << 4;
 
 /// Opcode 19h of the NVM Command Set.
 pub(crate) const OPCODE: u8 = 0x19;
@@ -112,6 +131,7 @@ const _: () = assert!(size_of::<CopyCommand>() == 64);
 const _: () = assert!(offset_of!(CopyCommand, nsid) == 4);
 const _: () = assert!(offset_of!(CopyCommand, sdlba) == 40);
 const _: () = assert!(offset_of!(CopyCommand, nr_range) == 48);
+const _: () = assert!(offset_of!(CopyCommand, dspec) == 54);
 
 /// Each byte of an example, wherever this is compiled for.
 const _: () = {
@@ -128,6 +148,11 @@ const _: () = {
         &command,
         &[(0, &[0x19]), (4, &nsid), (40, &lba), (48, &[0x7f])],
     );
+    const PLACED: CopyCommand = CopyCommand::new(0, 0, 0).placed(0x8001);
+    // SAFETY: As above.
+    let placed: [u8; 64] = unsafe { core::mem::transmute(PLACED) };
+    // Bits 23:20 of dword 12, 31:16 of dword 13.
+    expect(&placed, &[(0, &[0x19]), (50, &[0x20]), (54, &[0x01, 0x80])]);
 };
 
 /// Stops the compiler unless `bytes` are zero but for `parts`, each at its place.

@@ -25,9 +25,11 @@ use core::{
     ptr::NonNull, //
 };
 
+mod hint;
 mod plug;
 mod status;
 
+pub use hint::WriteHint;
 pub use plug::plugged;
 pub use status::Status;
 

@@ -13,7 +13,11 @@
 
 use super::{
     bdev::BlockDevice,
-    bio::Status,
+    bio::{
+        Bio,
+        Status,
+        WriteHint, //
+    },
     units::{
         Sector,
         Sectors, //
@@ -125,6 +129,7 @@ impl<T> Drop for Inner<T> {
 /// use kernel::{
 ///     block::{
 ///         bdev::BlockDevice,
+///         bio::WriteHint,
 ///         buffer::{Buffer, BufferList, Charge, Direction, Owner},
 ///         units::{Sector, Sectors}, //
 ///     },
@@ -150,11 +155,13 @@ impl<T> Drop for Inner<T> {
 /// ///
 /// /// The device stays open, and `back` where it is, until the buffer is in its list.
 /// unsafe fn read(bdev: &BlockDevice, start: Sector, back: &Back) -> Result {
-///     let buffer = Buffer::new(Direction::Read, Charge::Caller)?;
+///     let tag = Direction::Read;
+///     let buffer = Buffer::new(tag, Charge::Caller)?;
 ///     let range = (start, Sectors::new(8));
+///     let hint = WriteHint::default();
 ///     // SAFETY: The caller guarantees that device and owner stay. The length is less than `SIZE`.
 ///     unsafe {
-///         buffer.submit(Direction::Read, bdev, range, Direction::Read, NonNull::from(back));
+///         buffer.submit(Direction::Read, (bdev, hint), range, tag, NonNull::from(back));
 ///     }
 ///     Ok(())
 /// }
@@ -214,7 +221,7 @@ impl<T: Copy + Send> Buffer<T> {
     }
 
     /// Sends the buffer to a device, with a new tag. `owner` gets it back, perhaps before this
-    /// returns.
+    /// returns. The hint says where what is written should be placed.
     ///
     /// Context: task; may sleep.
     ///
@@ -225,7 +232,7 @@ impl<T: Copy + Send> Buffer<T> {
     pub unsafe fn submit<O: Owner<T>>(
         mut self,
         direction: Direction,
-        bdev: &BlockDevice,
+        (bdev, hint): (&BlockDevice, WriteHint),
         (start, len): (Sector, Sectors),
         tag: T,
         owner: NonNull<O>,
@@ -260,6 +267,7 @@ impl<T: Copy + Send> Buffer<T> {
             );
             (*bio).bi_iter.bi_sector = start.get();
             (*bio).bi_end_io = Some(end_io::<T, O>);
+            (*bio.cast::<Bio>()).set_write_hint(hint);
             for (page, len) in Iterator::zip(pages.into_iter().flatten(), pieces(len)) {
                 bindings::__bio_add_page(bio, page, len, 0);
             }

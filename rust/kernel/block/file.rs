@@ -5,7 +5,10 @@
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
 //! [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h)
 
-use super::bdev::BlockDevice;
+use super::{
+    bdev::BlockDevice,
+    bio::WriteHint, //
+};
 use crate::{
     bindings,
     error::{
@@ -87,6 +90,18 @@ impl BlockFile {
         let bits = unsafe { core::ptr::addr_of!((*self.inode()).i_blkbits).read_volatile() };
         let block = 1_u64.checked_shl(u32::from(bits)).unwrap_or(0);
         block.max(usize_as_u64(PAGE_SIZE))
+    }
+
+    /// Returns where a direct write to the file should be placed: beside what is expected to stay
+    /// as long. Programs say so by `F_SET_RW_HINT` of `fcntl(2)`.
+    pub fn write_hint(&self) -> WriteHint {
+        // SAFETY: By the type invariant the file is open, and keeps its inode, which need not be
+        // that of the mapping. The field is read with one access; it may change at any time.
+        let lifetime = unsafe {
+            let inode = (*self.raw()).f_inode;
+            core::ptr::addr_of!((*inode).i_write_hint).read_volatile()
+        };
+        WriteHint::of_lifetime(lifetime, self.bdev().limits().max_write_streams())
     }
 
     /// Writes what was written to stable storage, if the file was opened with `O_DSYNC` or

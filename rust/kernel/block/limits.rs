@@ -73,6 +73,11 @@ impl QueueLimits {
         Sectors::new(u64::from(read!(self, max_sectors)))
     }
 
+    /// Returns how many write streams the device has. See [`WriteHint`](super::bio::WriteHint).
+    pub fn max_write_streams(&self) -> u16 {
+        read!(self, max_write_streams)
+    }
+
     /// Returns whether the queue is zoned.
     pub fn is_zoned(&self) -> bool {
         read!(self, features) & bindings::BLK_FEAT_ZONED != 0

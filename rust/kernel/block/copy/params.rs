@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     bindings,
-    block::bdev::BlockDevice,
+    block::{
+        bdev::BlockDevice,
+        bio::WriteHint, //
+    },
     error::{
         code::EINVAL,
         Error,
@@ -94,6 +97,13 @@ impl Params {
         // SAFETY: By the type invariant, the memory is valid and these fields do not change, the
         // device is open and the ranges are valid.
         unsafe { side((*raw).dst_bdev, (*raw).dst, (*raw).nr_dst) }
+    }
+
+    /// Returns where what is written should be placed.
+    pub fn write_hint(&self) -> WriteHint {
+        let raw = self.0.get();
+        // SAFETY: By the type invariant, the memory is valid and these fields do not change.
+        unsafe { WriteHint::new((*raw).write_hint, (*raw).write_stream) }
     }
 
     fn end_io(&self) -> Option<unsafe extern "C" fn(*mut bindings::blk_copy_params)> {

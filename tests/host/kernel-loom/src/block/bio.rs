@@ -38,6 +38,10 @@ impl Status {
     }
 }
 
+/// Where a device should place what is written. No model looks at it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriteHint;
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Stage {
     Initialized,
@@ -134,6 +138,10 @@ impl Bio {
         // SAFETY: Required of the caller.
         unsafe { slot.as_ref() }.go(Stage::Ended, Stage::Uninitialized);
         memory::remove_bio(slot.as_ptr());
+    }
+
+    pub fn set_write_hint(&mut self, _hint: WriteHint) {
+        self.read(|fields| assert_eq!(fields.stage, Stage::Initialized));
     }
 
     pub fn bdev(&self) -> &BlockDevice {

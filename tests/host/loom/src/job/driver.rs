@@ -22,7 +22,10 @@ use core::{
     ptr::{addr_of_mut, drop_in_place, NonNull},
 };
 use kernel::{
-    block::{bio::Status, units::Sectors},
+    block::{
+        bio::{Status, WriteHint},
+        units::Sectors,
+    },
     memory::{self, Origin},
     prelude::c_void,
     raw_init,
@@ -103,7 +106,7 @@ fn send(copy: &Handle, index: usize) -> bool {
         chunk::submit(
             devices,
             sources.iter().copied(),
-            place.destination(),
+            (place.destination(), WriteHint::default()),
             memory,
             Wait::Allowed,
             (owner, slot),
