@@ -237,8 +237,8 @@ struct GuestArgs {
     ///
     /// `mssrl`, `mcl` and `msrc` are the limits of its Copy command in blocks and ranges;
     /// `logical_block_size`, `ms`, `mset` and `pi` say what its blocks are like; with `zone_size` it
-    /// has zones; `bps` bytes a second are all that it reads and writes; `paths` is the number of
-    /// controllers that lead to it.
+    /// has zones; `bps` bytes a second are all that it reads and writes; `streams` is the number of
+    /// its write streams (QEMU 8.1 or later); `paths` is the number of controllers that lead to it.
     #[arg(long, value_name = "SIZE[,mssrl=N][,mcl=N][,msrc=N][,...]")]
     nvme: Vec<Nvme>,
 }

@@ -112,12 +112,13 @@ pub struct Nvme {
     pub paths: u64,
     /// Properties of the namespace, named and spelled as in QEMU: the limits of its Copy command,
     /// the size of its blocks, their metadata and protection information; and `zone_size`, in
-    /// bytes, of one with zones, and `bps`, the bytes a second that it reads and writes.
+    /// bytes, of one with zones, `bps`, the bytes a second that it reads and writes, and `streams`,
+    /// its write streams (Flexible Data Placement, which QEMU has from version 8.1 on).
     pub properties: BTreeMap<String, u64>,
 }
 
 /// Those that can be given.
-const PROPERTIES: [&str; 9] = [
+const PROPERTIES: [&str; 10] = [
     BPS,
     "logical_block_size",
     "mcl",
@@ -126,12 +127,16 @@ const PROPERTIES: [&str; 9] = [
     "msrc",
     "mssrl",
     "pi",
+    STREAMS,
     ZONE_SIZE,
 ];
 
 /// Those that are sizes like `4M`.
 pub const ZONE_SIZE: &str = "zone_size";
 pub const BPS: &str = "bps";
+
+/// The number of write streams.
+pub const STREAMS: &str = "streams";
 
 impl FromStr for Nvme {
     type Err = anyhow::Error;

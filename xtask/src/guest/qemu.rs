@@ -12,6 +12,7 @@ use super::kvm;
 use super::options::Nvme;
 use super::options::Options;
 use super::options::BPS;
+use super::options::STREAMS;
 use super::options::ZONE_SIZE;
 use super::process;
 use super::process::Channels;
@@ -134,6 +135,7 @@ fn nvme_device(index: usize, nvme: &Nvme, backing: &Path) -> Vec<String> {
         .map(|(name, value)| match name.as_str() {
             ZONE_SIZE => format!(",zoned=true,zoned.zone_size={value}"),
             BPS => String::new(),
+            STREAMS => format!(",fdp.ruhs=0-{}", value.saturating_sub(1)),
             _ => format!(",{name}={value}"),
         })
         .collect();
@@ -151,10 +153,18 @@ fn nvme_device(index: usize, nvme: &Nvme, backing: &Path) -> Vec<String> {
     let mut arguments = vec!["-drive".into(), drive];
     let mut device = |words: String| arguments.extend([String::from("-device"), words]);
     let controller = format!("nvme,serial=copy{index}");
-    if nvme.paths == 1 {
+    // What places data is a subsystem, also if it has one controller.
+    let placement = nvme
+        .properties
+        .get(STREAMS)
+        .map(|streams| format!(",fdp=on,fdp.runs=96M,fdp.nrg=1,fdp.nruh={streams}"));
+    if nvme.paths == 1 && placement.is_none() {
         device(format!("{controller},id=nvme{index}"));
     } else {
-        device(format!("nvme-subsys,id=subsys{index},nqn=copy{index}"));
+        let placement = placement.unwrap_or_default();
+        device(format!(
+            "nvme-subsys,id=subsys{index},nqn=copy{index}{placement}"
+        ));
         for path in 1..nvme.paths {
             device(format!(
                 "{controller},id=nvme{index}-{path},subsys=subsys{index}"
@@ -223,6 +233,18 @@ mod tests {
         let arguments = nvme_device(0, &nvme, Path::new("/x"));
         assert!(arguments[1].ends_with(",id=disk0,throttling.bps-total=8388608"));
         assert!(arguments.iter().any(|word| word.ends_with("nsid=1,mcl=8")));
+    }
+
+    #[test]
+    fn a_device_may_have_write_streams() {
+        let all = devices("1G,streams=4");
+        let placement = "fdp=on,fdp.runs=96M,fdp.nrg=1,fdp.nruh=4";
+        assert_eq!(
+            all[0],
+            format!("nvme-subsys,id=subsys0,nqn=copy0,{placement}")
+        );
+        assert_eq!(all[1], "nvme,serial=copy0,id=nvme0,subsys=subsys0");
+        assert!(all[2].ends_with(",fdp.ruhs=0-3"), "{}", all[2]);
     }
 
     #[test]
