@@ -4,6 +4,7 @@
 pub mod apt;
 pub mod command;
 pub mod doctor;
+pub mod git;
 pub mod needs;
 mod plan;
 pub mod setup;

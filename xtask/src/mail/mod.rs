@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use anyhow::Result;
 
 use crate::build::Context;
+use crate::host::git::Author;
 use crate::overlay;
 use crate::overlay::Contents;
 use crate::overlay::Cover;
@@ -20,7 +21,6 @@ use crate::overlay::Entry;
 use crate::overlay::Series;
 use crate::source::Tree;
 use crate::ui;
-use repository::Author;
 use repository::Repository;
 
 /// What `git format-patch` leaves open in a cover letter.

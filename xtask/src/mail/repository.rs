@@ -4,38 +4,22 @@
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::Context as _;
 use anyhow::Result;
 
 use crate::build::Context;
-use crate::host::command::find;
-use crate::host::command::output;
+use crate::host::git::Author;
+use crate::host::git::Git;
 use crate::overlay;
 use crate::overlay::Contents;
 use crate::overlay::Series;
 use crate::source::Tree;
 
-/// Who signs if git knows nobody.
-const NOBODY: [&str; 2] = ["Nobody", "nobody@localhost"];
-
-/// Who wrote the patches.
-pub struct Author {
-    pub name: String,
-    pub email: String,
-}
-
-impl Author {
-    pub fn is_nobody(&self) -> bool {
-        self.name == NOBODY[0]
-    }
-}
-
 /// It begins with the pristine form of the files.
 pub struct Repository {
     dir: tempfile::TempDir,
-    git: PathBuf,
+    git: Git,
     pub author: Author,
     /// All files that the series touches.
     pub paths: Vec<PathBuf>,
@@ -43,9 +27,9 @@ pub struct Repository {
 
 impl Repository {
     pub fn new(tree: &Tree, series: &Series, context: &Context) -> Result<Self> {
-        let git = find("git").context("git is not installed: run `./x setup`")?;
-        let author = author(&git, &context.repo);
+        let author = Author::of(&context.repo);
         let dir = tempfile::tempdir().context("cannot create a temporary folder")?;
+        let git = Git::at(dir.path(), author.clone())?;
         let mut contents = Contents::new();
         for entry in &series.patches {
             overlay::apply_entry(&context.repo, entry, &mut contents, &|path| {
@@ -116,35 +100,8 @@ impl Repository {
             .map(|_| ())
     }
 
-    /// Runs git free of the user's configuration.
+    /// Runs git.
     pub fn git(&self, words: &[&str]) -> Result<String> {
-        let mut command = Command::new(&self.git);
-        command.current_dir(self.dir.path()).args(words);
-        command
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_CONFIG_NOSYSTEM", "1");
-        for role in ["AUTHOR", "COMMITTER"] {
-            command.env(format!("GIT_{role}_NAME"), &self.author.name);
-            command.env(format!("GIT_{role}_EMAIL"), &self.author.email);
-        }
-        for variable in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
-            command.env_remove(variable);
-        }
-        output(&mut command)
-    }
-}
-
-/// Who the user is to git, or somebody who is obviously nobody.
-fn author(git: &Path, repo: &Path) -> Author {
-    let ask = |key: &str| {
-        let text = output(Command::new(git).arg("-C").arg(repo).args(["config", key])).ok()?;
-        Some(String::from(text.trim())).filter(|text| !text.is_empty())
-    };
-    match (ask("user.name"), ask("user.email")) {
-        (Some(name), Some(email)) => Author { name, email },
-        _ => {
-            let [name, email] = NOBODY.map(String::from);
-            Author { name, email }
-        }
+        self.git.run(words)
     }
 }
