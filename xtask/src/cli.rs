@@ -83,6 +83,16 @@ enum Command {
     /// must. If a hook patch does not fit, the tree stays as it was.
     Linux,
 
+    /// Carry what was edited in the kernel's tree back into the repository.
+    ///
+    /// The tree of `./x path linux` is a git repository of the files that the series touches: what
+    /// `git diff` shows there goes into our files and hook patches. Until then no command lays the
+    /// series over the tree, for the edit would be lost.
+    #[command(
+        after_help = "Example:\n  $EDITOR $(./x path linux)/block/blk-core.c\n  ./x refresh\n  git diff"
+    )]
+    Refresh,
+
     /// Build a kernel (User Mode Linux unless told otherwise).
     ///
     /// The first build takes minutes, the next ones what an edit costs. The full log is in
@@ -296,6 +306,10 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
                 laid.changed
             ));
             println!("{}", tree.dir.display());
+        }
+        Command::Refresh => {
+            let _lock = context.cache.lock()?;
+            build::refresh(&context)?;
         }
         Command::Build { guest, flavour } => build::run(&context, guest, flavour.flavour())?,
         Command::Run {

@@ -64,6 +64,8 @@ pub fn command(work: &Work<'_>) -> Result<Command> {
         command.env_remove(variable);
     }
     command.env("LC_ALL", "C");
+    // The release has no "+" for a repository in the tree: that one is ours.
+    command.env("LOCALVERSION", "");
     Ok(command)
 }
 

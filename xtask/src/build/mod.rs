@@ -67,6 +67,26 @@ pub fn prepare_tree(context: &Context) -> Result<(Tree, Laid)> {
     Ok((tree, laid))
 }
 
+/// The `refresh` subcommand: carries edits of the tree into the repository.
+pub fn refresh(context: &Context) -> Result<()> {
+    let tree = source::cached(&context.cache)?;
+    let tree = tree.context("there is no kernel source yet: `./x linux` fetches it")?;
+    let series = Series::load(&context.repo)?;
+    let refreshed = overlay::refresh(&context.repo, &series, &tree.dir)?;
+    if refreshed.is_empty() {
+        ui::note("nothing was edited in the kernel's tree");
+    }
+    for (target, files) in refreshed {
+        let files: Vec<String> = files
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        ui::note(&format!("{} has {}", target.display(), files.join(", ")));
+        println!("{}", target.display());
+    }
+    Ok(())
+}
+
 /// How much a build may skip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {

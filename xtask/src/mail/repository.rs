@@ -30,12 +30,7 @@ impl Repository {
         let author = Author::of(&context.repo);
         let dir = tempfile::tempdir().context("cannot create a temporary folder")?;
         let git = Git::at(dir.path(), author.clone())?;
-        let mut contents = Contents::new();
-        for entry in &series.patches {
-            overlay::apply_entry(&context.repo, entry, &mut contents, &|path| {
-                overlay::pristine(&tree.dir, path)
-            })?;
-        }
+        let contents = overlay::contents(&context.repo, series, &tree.dir)?;
         let paths = contents.into_keys().collect();
         let repo = Self {
             dir,

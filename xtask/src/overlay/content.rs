@@ -32,21 +32,31 @@ pub fn apply_entry(
     pristine: &dyn Fn(&Path) -> Result<Option<Vec<u8>>>,
 ) -> Result<()> {
     for hook in &entry.hooks {
-        let text = fs::read_to_string(repo.join(hook)).with_context(|| {
-            format!(
-                "cannot read the hook patch {} of {:?}",
-                hook.display(),
-                entry.subject
-            )
-        })?;
-        apply_patch(&text, contents, pristine).with_context(|| {
-            format!(
-                "the patch {} does not fit this kernel, which was left as it was. Compare the \
-                 hunk with the file and refresh the patch",
-                hook.display()
-            )
-        })?;
+        apply_hook(repo, hook, contents, pristine)?;
     }
+    add_files(repo, entry, contents)
+}
+
+/// Adds what one hook patch changes.
+pub fn apply_hook(
+    repo: &Path,
+    hook: &Path,
+    contents: &mut Contents,
+    pristine: &dyn Fn(&Path) -> Result<Option<Vec<u8>>>,
+) -> Result<()> {
+    let text = fs::read_to_string(repo.join(hook))
+        .with_context(|| format!("cannot read the hook patch {}", hook.display()))?;
+    apply_patch(&text, contents, pristine).with_context(|| {
+        format!(
+            "the patch {} does not fit this kernel, which was left as it was. Compare the \
+             hunk with the file and mend the patch",
+            hook.display()
+        )
+    })
+}
+
+/// Adds the files of one entry that stand in the repository as they are.
+pub fn add_files(repo: &Path, entry: &Entry, contents: &mut Contents) -> Result<()> {
     for path in &entry.files {
         for file in files_below(repo, path)? {
             let data = fs::read(repo.join(&file)).with_context(|| {

@@ -18,9 +18,7 @@ use serde::Serialize;
 use sha2::Digest;
 use sha2::Sha256;
 
-use super::apply_entry;
 use super::Contents;
-use super::Series;
 use crate::cache::write_atomically;
 
 /// A file of the tree that is ours to change.
@@ -30,6 +28,9 @@ struct Managed {
     pristine: bool,
     /// SHA-256 of what we made of it.
     sha256: String,
+    /// The same of what it may still be, while a run is under way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    before: Vec<String>,
 }
 
 type Manifest = BTreeMap<PathBuf, Managed>;
@@ -89,7 +90,8 @@ fn read_pristine(tree: &Path, manifest: &Manifest, path: &Path) -> Result<Option
     }
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+/// Reads a file that need not be there.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(data) => Ok(Some(data)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -111,16 +113,37 @@ fn write_manifest(tree: &Path, manifest: &Manifest) -> Result<()> {
     write_atomically(&manifest_path(tree), &data)
 }
 
-/// Makes the tree the pristine kernel plus `series`; nothing is touched if a patch does not apply.
-pub fn lay(repo: &Path, series: &Series, tree: &Path) -> Result<Laid> {
-    let old = read_manifest(tree)?;
-    let mut contents = Contents::new();
-    for entry in &series.patches {
-        apply_entry(repo, entry, &mut contents, &|path| {
-            read_pristine(tree, &old, path)
-        })?;
+/// The files of the series that somebody has edited in the tree. A file that was removed is not one of them: nothing
+/// of it can be lost.
+pub fn edited(tree: &Path) -> Result<Vec<PathBuf>> {
+    let manifest = read_manifest(tree)?;
+    let mut found = Vec::new();
+    for (path, managed) in &manifest {
+        let Some(data) = read(&tree.join(path))? else {
+            continue;
+        };
+        let hash = hex(&Sha256::digest(&data));
+        let known = managed.sha256 == hash || managed.before.contains(&hash);
+        if !known && read_pristine(tree, &manifest, path)?.as_ref() != Some(&data) {
+            found.push(path.clone());
+        }
     }
-    place(tree, &contents)
+    Ok(found)
+}
+
+/// Whether a file of the tree was this text when it was laid.
+pub fn was_laid(tree: &Path, path: &Path, text: &str) -> Result<bool> {
+    let manifest = read_manifest(tree)?;
+    let hash = hex(&Sha256::digest(text));
+    Ok(manifest
+        .get(path)
+        .is_some_and(|managed| managed.sha256 == hash))
+}
+
+/// Reads a file that is text.
+pub fn text(dir: &Path, path: &Path) -> Result<String> {
+    let path = dir.join(path);
+    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Makes the tree the pristine kernel, but for some files.
@@ -131,7 +154,14 @@ pub fn place(tree: &Path, contents: &Contents) -> Result<Laid> {
 
     // From here on the manifest covers every file that is, or was, different from the original.
     let mut both = old.clone();
-    both.extend(new.clone());
+    for (path, managed) in &new {
+        let mut managed = managed.clone();
+        if let Some(old) = old.get(path).filter(|old| **old != managed) {
+            managed.before.clone_from(&old.before);
+            managed.before.push(old.sha256.clone());
+        }
+        both.insert(path.clone(), managed);
+    }
     if both != old {
         write_manifest(tree, &both)?;
     }
@@ -167,7 +197,12 @@ fn describe(tree: &Path, old: &Manifest, contents: &Contents) -> Result<Manifest
         let sha256 = data
             .as_ref()
             .map_or_else(String::new, |data| hex(&Sha256::digest(data)));
-        manifest.insert(path.clone(), Managed { pristine, sha256 });
+        let managed = Managed {
+            pristine,
+            sha256,
+            before: Vec::new(),
+        };
+        manifest.insert(path.clone(), managed);
     }
     Ok(manifest)
 }
@@ -226,8 +261,10 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lay;
+    use super::super::Entry;
+    use super::super::Series;
     use super::*;
-    use crate::overlay::Entry;
 
     struct Fixture {
         dir: tempfile::TempDir,
@@ -310,6 +347,27 @@ mod tests {
         assert_eq!(fixture.lay(&Series::default()).unwrap().changed, 2);
         assert_eq!(fixture.read("block/bio.c"), "one\ntwo\n");
         assert!(!fixture.path("linux-7.3.4/block/copy").exists());
+    }
+
+    #[test]
+    fn what_an_interrupted_run_has_left_is_no_edit() {
+        let fixture = Fixture::new();
+        let tree = fixture.path("linux-7.3.4");
+        let work = series(&["block/hook.patch"], &["block/copy/"]);
+        fixture.lay(&work).unwrap();
+        let old = read_manifest(&tree).unwrap();
+        fixture.write("repo/block/copy/lib.rs", "// more rust\n");
+        fixture.lay(&work).unwrap();
+        let mut manifest = read_manifest(&tree).unwrap();
+        let path = Path::new("block/copy/lib.rs");
+        let before = old[path].sha256.clone();
+        manifest.get_mut(path).unwrap().before.push(before);
+        write_manifest(&tree, &manifest).unwrap();
+        fixture.write("linux-7.3.4/block/copy/lib.rs", "// rust\n");
+        assert!(edited(&tree).unwrap().is_empty());
+        assert_eq!(fixture.lay(&work).unwrap().changed, 1);
+        fixture.write("linux-7.3.4/block/copy/lib.rs", "// rust\n");
+        assert_eq!(edited(&tree).unwrap(), [path]);
     }
 
     #[test]

@@ -243,6 +243,8 @@ fn checkpatch(tree: &Path, patch: &Path, report: &mut Report) -> Result<()> {
     };
     let output = Command::new(perl)
         .current_dir(tree)
+        // The repository of the tree has the series' files only: no commits of the kernel, no licences.
+        .env("GIT_DIR", "/nonexistent")
         .arg("scripts/checkpatch.pl")
         .args([
             "--terse",
