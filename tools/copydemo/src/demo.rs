@@ -9,6 +9,7 @@ use blkcopy::size::human;
 use blkcopy::sysfs::Offload;
 use evidence::copy::copy_file_range;
 use evidence::disk::{open_direct, Disk, Driver};
+use evidence::fabric::Fabric;
 use evidence::nvme::DataUnits;
 use evidence::system;
 use evidence::trace::{buffer_size, Scope, Trace};
@@ -25,6 +26,9 @@ const SPARE_MEMORY: u64 = 96 << 20;
 /// kernel's generic path.
 const PAGE: u64 = 4096;
 
+/// How fast the wire is.
+const RATE: &str = "1gbit";
+
 /// What to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -37,6 +41,8 @@ pub struct Options {
     pub baseline: bool,
     /// There has to be an NVMe device.
     pub nvme: bool,
+    /// Also over NVMe over TCP.
+    pub fabrics: bool,
 }
 
 /// Runs everything. `say` is told what is being done.
@@ -52,11 +58,20 @@ pub fn run(options: Options, say: &dyn Fn(&str)) -> Result<Report> {
         None if options.nvme => bail!("no NVMe device has a serial number that begins with `copy`"),
         None => None,
     };
+    let fabric = match options.fabrics {
+        true => {
+            let (section, more) = on_fabric(layout, options, say)?;
+            proofs.extend(more);
+            Some(section)
+        }
+        false => None,
+    };
     Ok(Report {
         kernel: system::kernel(),
         proved: proofs.iter().all(|proof| proof.holds),
         null_blk,
         nvme,
+        fabric,
         proofs,
     })
 }
@@ -70,6 +85,7 @@ fn on_null_blk(layout: Layout, options: Options, say: &dyn Fn(&str)) -> Result<F
     let disk = Disk::in_memory(layout.disk, &[], beside)?;
     let demo = Demo {
         disk: &disk,
+        fabric: None,
         partition: Some(layout.partition(&disk)?),
         layout,
         content: Content::new(),
@@ -97,6 +113,23 @@ fn on_nvme(disk: &Disk, layout: Layout, options: Options, say: &dyn Fn(&str)) ->
     }
     let demo = Demo {
         disk,
+        fabric: None,
+        partition: None,
+        layout,
+        content: Content::new(),
+        options,
+    };
+    demo.section(&[Method::OffloadDisk, Method::ReadWrite], say)
+}
+
+fn on_fabric(layout: Layout, options: Options, say: &dyn Fn(&str)) -> Result<Found> {
+    say("serving a disk in memory by NVMe over TCP");
+    let beside = buffer_size(events(layout.size)) + SPARE_MEMORY;
+    let below = Disk::in_memory(layout.disk, &[], beside)?;
+    let fabric = Fabric::new(&below, RATE)?;
+    let demo = Demo {
+        disk: &fabric.disk,
+        fabric: Some(&fabric),
         partition: None,
         layout,
         content: Content::new(),
@@ -112,6 +145,8 @@ fn events(size: u64) -> u64 {
 
 struct Demo<'a> {
     disk: &'a Disk,
+    /// What leads to the disk, if that is a wire.
+    fabric: Option<&'a Fabric>,
     /// The destination, where it is one.
     partition: Option<PathBuf>,
     layout: Layout,
@@ -236,6 +271,7 @@ impl Demo<'_> {
         };
         let from = self.disk.open(false)?;
         let to = open_direct(target, true)?;
+        let wire_before = self.wire_bytes()?;
         let units_before = self.data_units()?;
         let read_before = self.disk.bytes_read()?;
         let started = Instant::now();
@@ -250,14 +286,21 @@ impl Demo<'_> {
         to.sync_all().context("cannot flush the disk")?;
         let seconds = started.elapsed().as_secs_f64();
         let units = self.data_units()?.zip(units_before);
+        let wire = self.wire_bytes()?.zip(wire_before);
         Ok(Run {
             traced: false,
             seconds,
             calls,
             stat_read_bytes: self.disk.bytes_read()?.saturating_sub(read_before),
             data_units: units.map(|(now, before)| now.since(before)),
+            wire_bytes: wire.map(|(now, before)| now.saturating_sub(before)),
             destination_sha256: String::new(),
         })
+    }
+
+    /// Bytes that have crossed the wire, if there is one.
+    fn wire_bytes(&self) -> Result<Option<u64>> {
+        self.fabric.map(Fabric::bytes).transpose()
     }
 
     /// What the device counts on its bus; only one of NVMe does.

@@ -7,7 +7,8 @@
 //! driver was asked to do is counted from the kernel's trace, and whether the
 //! data are right is told by checksums of source and destination. If there is
 //! an NVMe device for it, it does the same there, and asks the device too
-//! what crossed the bus.
+//! what crossed the bus. If told to, it does the same over a network, and
+//! counts the bytes on the wire.
 
 mod content;
 mod demo;
@@ -54,6 +55,12 @@ struct Cli {
     /// Fail if there is no NVMe device to copy on
     #[arg(long)]
     nvme: bool,
+    /// Copy on a disk over NVMe over TCP as well, and count the bytes on the wire
+    ///
+    /// A target on this machine serves a disk in memory to it, over a link of
+    /// 1 Gbit/s between two network namespaces.
+    #[arg(long, conflicts_with_all = ["nvme", "baseline"])]
+    fabrics: bool,
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -71,6 +78,7 @@ fn run(cli: &Cli) -> Result<bool> {
         seed: cli.seed,
         baseline: cli.baseline,
         nvme: cli.nvme,
+        fabrics: cli.fabrics,
     };
     let report = demo::run(options, &output::progress(cli.json))?;
     output::print(&report, cli.json, Report::human)?;

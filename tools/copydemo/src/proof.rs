@@ -28,8 +28,10 @@ pub fn of_row(driver: Driver, row: &Row, src: u64, dst: u64) -> Vec<Proof> {
         proofs.push(no_copy_request(row, words.no_copy));
         proofs.push(all_read_and_written(row));
     }
-    if driver == Driver::Nvme {
-        proofs.push(data_units(row));
+    match driver {
+        Driver::NullBlk => {}
+        Driver::Nvme => proofs.push(data_units(row)),
+        Driver::NvmeTcp => proofs.push(wire(row)),
     }
     proofs
 }
@@ -49,7 +51,7 @@ impl Words {
                 nothing: "no read or write request reached the driver",
                 no_copy: "no copy request reached the driver",
             },
-            Driver::Nvme => Self {
+            Driver::Nvme | Driver::NvmeTcp => Self {
                 chunks: "Copy commands went to every place exactly once, within copy_max_bytes",
                 nothing: "the driver sent no read or write command",
                 no_copy: "the driver sent no Copy command",
@@ -161,17 +163,40 @@ fn data_units(row: &Row) -> Proof {
     judge(row, claim, holds && !row.runs.is_empty(), found)
 }
 
+/// What crossed the wire, in each copy.
+fn wire(row: &Row) -> Proof {
+    let moved = 2 * row.bytes;
+    let (claim, right): (_, fn(u64, u64) -> bool) = if row.method.offloads() {
+        let claim = "at most 0.5 % of what is read and written otherwise crossed the wire";
+        (claim, |bytes, moved| bytes <= moved / 200)
+    } else {
+        (
+            "every byte crossed the wire, and back again",
+            |bytes, moved| bytes >= moved,
+        )
+    };
+    let mut runs = row.runs.iter();
+    let holds = runs.all(|run| run.wire_bytes.is_some_and(|bytes| right(bytes, moved)));
+    let all = row
+        .runs
+        .iter()
+        .map(|run| run.wire_bytes.unwrap_or(0).to_string());
+    let found = format!("bytes on the wire: {}", all.collect::<Vec<_>>().join(", "));
+    judge(row, claim, holds && !row.runs.is_empty(), found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::{nvme_row, row};
+    use crate::report::tests::{fabric_row, nvme_row, row};
 
     const SIZE: u64 = 4 << 20;
 
     fn failed(row: &Row) -> Vec<String> {
-        let driver = match row.data_units() {
-            Some(_) => Driver::Nvme,
-            None => Driver::NullBlk,
+        let driver = match (row.data_units(), row.wire_bytes()) {
+            (Some(_), _) => Driver::Nvme,
+            (_, Some(_)) => Driver::NvmeTcp,
+            _ => Driver::NullBlk,
         };
         of_row(driver, row, 0, SIZE)
             .into_iter()
@@ -189,11 +214,33 @@ mod tests {
             Method::ReadWrite,
         ] {
             assert_eq!(failed(&row(method)), Vec::<String>::new(), "{method:?}");
-            assert_eq!(
-                failed(&nvme_row(method)),
-                Vec::<String>::new(),
-                "{method:?}"
-            );
+            for row in [nvme_row(method), fabric_row(method)] {
+                assert_eq!(failed(&row), Vec::<String>::new(), "{method:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_fault_on_the_wire_is_found() {
+        let faults: [Fault; 3] = [
+            (
+                Method::OffloadDisk,
+                |row| row.runs[2].wire_bytes = Some(row.bytes / 99),
+                "crossed the wire",
+            ),
+            (
+                Method::ReadWrite,
+                |row| row.runs[1].wire_bytes = Some(row.bytes),
+                "crossed the wire",
+            ),
+            (
+                Method::OffloadDisk,
+                |row| row.runs[1].wire_bytes = None,
+                "crossed the wire",
+            ),
+        ];
+        for (method, spoil, word) in faults {
+            fails(fabric_row(method), spoil, word);
         }
     }
 

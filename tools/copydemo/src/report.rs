@@ -49,6 +49,9 @@ pub struct Run {
     /// What crossed the bus, as an NVMe device counts it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_units: Option<DataUnits>,
+    /// Bytes that crossed the wire to the disk, both ways, with all that the protocols add.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wire_bytes: Option<u64>,
     /// The checksum of the destination afterwards.
     pub destination_sha256: String,
 }
@@ -76,6 +79,11 @@ impl Row {
     /// What crossed the bus in the traced run, as an NVMe device counts it.
     pub fn data_units(&self) -> Option<DataUnits> {
         self.runs.iter().find(|run| run.traced)?.data_units
+    }
+
+    /// Bytes that crossed the wire in the traced run.
+    pub fn wire_bytes(&self) -> Option<u64> {
+        self.runs.iter().find(|run| run.traced)?.wire_bytes
     }
 }
 
@@ -131,6 +139,8 @@ pub struct Report {
     pub null_blk: Section,
     /// If there was such a device.
     pub nvme: Option<Section>,
+    /// If that was asked for.
+    pub fabric: Option<Section>,
     pub proofs: Vec<Proof>,
     pub proved: bool,
 }

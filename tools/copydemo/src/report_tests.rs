@@ -53,6 +53,7 @@ pub(crate) fn row(method: Method) -> Row {
                 calls: 1,
                 stat_read_bytes: activity.read.bytes,
                 data_units: None,
+                wire_bytes: None,
                 destination_sha256: "abc".into(),
             })
             .collect(),
@@ -79,6 +80,16 @@ pub(crate) fn nvme_row(method: Method) -> Row {
     row
 }
 
+/// The same over a wire.
+pub(crate) fn fabric_row(method: Method) -> Row {
+    let mut row = nvme_row(method);
+    for run in &mut row.runs {
+        run.data_units = None;
+        run.wire_bytes = Some(if method.offloads() { 6 << 10 } else { 9 << 20 });
+    }
+    row
+}
+
 fn section(driver: Driver, rows: Vec<Row>) -> Section {
     Section {
         driver,
@@ -100,8 +111,12 @@ pub(crate) fn report(nvme: bool) -> Report {
     let null_blk = section(Driver::NullBlk, methods.map(row).to_vec());
     let methods = [Method::OffloadDisk, Method::ReadWrite];
     let nvme = nvme.then(|| section(Driver::Nvme, methods.map(nvme_row).to_vec()));
+    let fabric = nvme
+        .is_some()
+        .then(|| section(Driver::NvmeTcp, methods.map(fabric_row).to_vec()));
     let proofs: Vec<_> = std::iter::once(&null_blk)
         .chain(&nvme)
+        .chain(&fabric)
         .flat_map(|section| section.rows.iter().map(|row| (section.driver, row)))
         .flat_map(|(driver, row)| proof::of_row(driver, row, 0, SIZE))
         .collect();
@@ -110,6 +125,7 @@ pub(crate) fn report(nvme: bool) -> Report {
         proved: proofs.iter().all(|proof| proof.holds),
         null_blk,
         nvme,
+        fabric,
         proofs,
     }
 }
@@ -155,6 +171,8 @@ fn nvme_has_a_table_of_its_own() {
         "Proved on NVMe: 4 MiB were copied on nvme0n1 by 4 Copy commands",
         "units of 512,000 bytes",
         "32 ranges of 32 bytes, 1 KiB in all",
+        "NVMe over TCP",
+        "6 KiB crossed the wire, 0.065 % of the 9 MiB that",
     ] {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }

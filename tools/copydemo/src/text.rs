@@ -13,7 +13,8 @@ impl Report {
     /// The tables, and what is proved by them.
     pub fn human(&self) -> String {
         let mut text = format!("Linux {}, ", self.kernel);
-        for section in std::iter::once(&self.null_blk).chain(&self.nvme) {
+        let sections = std::iter::once(&self.null_blk);
+        for section in sections.chain(&self.nvme).chain(&self.fabric) {
             text += &format!("{}\n\n{}\n\n", section.heading(), section.table());
         }
         for proof in &self.proofs {
@@ -42,9 +43,13 @@ impl Report {
         };
         let nvme = match &self.nvme {
             Some(nvme) => nvme.proved_of_nvme().unwrap_or_default(),
-            None => "(`./x demo --guest qemu` does it on an NVMe device as well.)".to_string(),
+            None => "(`./x demo --guest qemu` does it on an NVMe device as well, `./x demo --fabrics` over \
+                     a network.)"
+                .to_string(),
         };
-        format!("{proved}\n\n{nvme}")
+        let fabric = self.fabric.as_ref().and_then(Section::proved_of_fabric);
+        let all = [Some(proved), Some(nvme), fabric];
+        all.into_iter().flatten().collect::<Vec<_>>().join("\n\n")
     }
 }
 
@@ -69,6 +74,13 @@ impl Section {
                 limit("Copy command"),
                 thousands(DataUnits::BYTES)
             ),
+            Driver::NvmeTcp => format!(
+                "{disk} of {size} (NVMe over TCP, 1 Gbit/s), {}\n\
+                 (copies, reads, writes: commands that the host sent; crossed wire: bytes in both \
+                 directions, with all\n\
+                 that the protocols add)",
+                limit("Copy command")
+            ),
         }
     }
 
@@ -76,6 +88,7 @@ impl Section {
         let crossed = match self.driver {
             Driver::NullBlk => "crossed\nmemory",
             Driver::Nvme => "crossed bus\n(units)",
+            Driver::NvmeTcp => "crossed\nwire",
         };
         let mut table = Table::new();
         table.load_preset(UTF8_FULL_CONDENSED);
@@ -101,10 +114,10 @@ impl Section {
                 human(row.bytes),
             ];
             cells.extend(requests.map(|tally| tally.requests.to_string()));
-            cells.push(row.data_units().map_or_else(
-                || human(row.bytes_crossed_memory),
-                |DataUnits { read, written }| format!("{read} + {written}"),
-            ));
+            cells.push(match (row.data_units(), row.wire_bytes()) {
+                (Some(DataUnits { read, written }), _) => format!("{read} + {written}"),
+                (None, bytes) => human(bytes.unwrap_or(row.bytes_crossed_memory)),
+            });
             cells.push(format!("{:.1} ms", row.seconds * 1000.0));
             cells.push(
                 self.speed(row)
@@ -151,6 +164,27 @@ impl Section {
             loop_units.written,
             disk.activity.ranges,
             human(disk.activity.ranges * RANGE as u64),
+        ))
+    }
+
+    fn proved_of_fabric(&self) -> Option<String> {
+        let disk = self.row(Method::OffloadDisk)?;
+        let (copied, moved) = (
+            disk.wire_bytes()?,
+            self.row(Method::ReadWrite)?.wire_bytes()?,
+        );
+        Some(format!(
+            "Proved over NVMe over TCP: {} were copied on {} by {} Copy commands, in {:.1} ms: {:.2} x the\n\
+             speed of reading and writing. {} crossed the wire, {:.3} % of the {} that\n\
+             reading and writing moved.",
+            human(disk.bytes),
+            disk.source,
+            disk.activity.copy.requests,
+            disk.seconds * 1000.0,
+            self.speed(disk).unwrap_or(0.0),
+            human(copied),
+            100.0 * copied as f64 / moved as f64,
+            human(moved),
         ))
     }
 }

@@ -223,7 +223,7 @@ impl Activity {
                     (Kind::Copy, _) => {
                         lengths.insert(start, bytes);
                     }
-                    (_, Driver::Nvme) => {}
+                    (_, Driver::Nvme | Driver::NvmeTcp) => {}
                     (Kind::Read, _) => activity.read.add(bytes),
                     (Kind::Write, _) => activity.write.add(bytes),
                     (Kind::Other, _) => activity.other.add(bytes),

@@ -27,6 +27,8 @@ const MIB: u64 = 1 << 20;
 pub enum Driver {
     NullBlk,
     Nvme,
+    /// NVMe over TCP, to a target on this machine.
+    NvmeTcp,
 }
 
 pub struct Disk {

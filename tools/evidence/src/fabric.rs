@@ -89,7 +89,7 @@ impl Fabric {
         let path = Path::new("/dev").join(&name);
         appears(&path)?;
         Ok(Self {
-            disk: Disk::found(name, path, Driver::Nvme),
+            disk: Disk::found(name, path, Driver::NvmeTcp),
             _undo: undo,
         })
     }

@@ -39,11 +39,13 @@ impl Scope {
     fn events(self, driver: Driver) -> &'static [(&'static str, Option<&'static str>)] {
         match (self, driver) {
             (Self::Copies, Driver::NullBlk) => &[(NULLB_COPY, None)],
-            (Self::Copies, Driver::Nvme) => &[(NVME_COMMAND, Some("opcode == 0x19"))],
+            (Self::Copies, Driver::Nvme | Driver::NvmeTcp) => {
+                &[(NVME_COMMAND, Some("opcode == 0x19"))]
+            }
             (Self::Others, Driver::NullBlk) => &[(ISSUE, None)],
-            (Self::Others, Driver::Nvme) => &[(NVME_COMMAND, None)],
+            (Self::Others, Driver::Nvme | Driver::NvmeTcp) => &[(NVME_COMMAND, None)],
             (Self::All, Driver::NullBlk) => &[(NULLB_COPY, None), (ISSUE, None)],
-            (Self::All, Driver::Nvme) => &[(NVME_COMMAND, None), (ISSUE, None)],
+            (Self::All, Driver::Nvme | Driver::NvmeTcp) => &[(NVME_COMMAND, None), (ISSUE, None)],
         }
     }
 }
