@@ -273,7 +273,7 @@ impl Demo<'_> {
         let to = open_direct(target, true)?;
         let wire_before = self.wire_bytes()?;
         let units_before = self.data_units()?;
-        let read_before = self.disk.bytes_read()?;
+        let read_before = self.disk.read()?.bytes;
         let started = Instant::now();
         let calls = match method {
             Method::ReadWrite => {
@@ -291,7 +291,7 @@ impl Demo<'_> {
             traced: false,
             seconds,
             calls,
-            stat_read_bytes: self.disk.bytes_read()?.saturating_sub(read_before),
+            stat_read_bytes: self.disk.read()?.bytes.saturating_sub(read_before),
             data_units: units.map(|(now, before)| now.since(before)),
             wire_bytes: wire.map(|(now, before)| now.saturating_sub(before)),
             destination_sha256: String::new(),

@@ -14,6 +14,7 @@ use blkcopy::sysfs::{BlockDevice, DevNo, Offload, Sysfs};
 use rustix::fs::OFlags;
 use serde::Serialize;
 
+use crate::activity::Tally;
 use crate::system;
 
 const CONFIGFS: &str = "/sys/kernel/config";
@@ -47,6 +48,12 @@ impl Disk {
             bail!("a size must be a multiple of 1 MiB, and not 0");
         }
         enough_memory(size, beside, system::available_memory()?)?;
+        Self::unwritten(size, attributes)
+    }
+
+    /// The same, if it is not going to be written: what was never written takes no memory, so it may be as large as
+    /// one likes.
+    pub fn unwritten(size: u64, attributes: &[(&str, &str)]) -> Result<Self> {
         system::mounted(CONFIGFS, "configfs")?;
         system::module("null_blk", &["nr_devices=0"], Path::new(NULLB))?;
         let name = free_name()?;
@@ -111,11 +118,19 @@ impl Disk {
         open_direct(&self.path, write)
     }
 
-    /// Bytes read from it since it was made, by its statistics, which are always on.
-    pub fn bytes_read(&self) -> Result<u64> {
+    /// Read requests since it was made, and their bytes, by its statistics, which are always on.
+    pub fn read(&self) -> Result<Tally> {
         let path = self.file("stat");
         let text = system::get(&path)?;
         read_in(&text)
+            .with_context(|| format!("{} has an unexpected content: {text:?}", path.display()))
+    }
+
+    /// Bytes written to it, by the same statistics. What it has copied counts as well.
+    pub fn bytes_written(&self) -> Result<u64> {
+        let path = self.file("stat");
+        let text = system::get(&path)?;
+        written_in(&text)
             .with_context(|| format!("{} has an unexpected content: {text:?}", path.display()))
     }
 
@@ -221,9 +236,18 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The third number counts sectors read.
-fn read_in(stat: &str) -> Option<u64> {
-    let sectors: u64 = stat.split_whitespace().nth(2)?.parse().ok()?;
+/// The first number counts reads, the third sectors read.
+fn read_in(stat: &str) -> Option<Tally> {
+    let mut numbers = stat.split_whitespace().map(|word| word.parse::<u64>().ok());
+    Some(Tally {
+        requests: numbers.next()??,
+        bytes: numbers.nth(1)??.checked_mul(512)?,
+    })
+}
+
+/// The seventh number counts sectors written.
+fn written_in(stat: &str) -> Option<u64> {
+    let sectors: u64 = stat.split_whitespace().nth(6)?.parse().ok()?;
     sectors.checked_mul(512)
 }
 
@@ -279,8 +303,14 @@ mod tests {
 
     #[test]
     fn statistics() {
-        assert_eq!(read_in("  10 0  2048 5 1 2 3"), Some(1 << 20));
+        let read = Tally {
+            requests: 10,
+            bytes: 1 << 20,
+        };
+        assert_eq!(read_in("  10 0  2048 5 1 2 3"), Some(read));
         assert_eq!(read_in("10 0"), None);
+        assert_eq!(written_in("10 0 2048 5 1 2 8 4"), Some(4096));
+        assert_eq!(written_in("10 0 2048 5 1 2"), None);
         assert_eq!(discards_in("1 2 3 4 5 6 7 8 9 10 11 12 13"), Some(12));
         assert_eq!(discards_in("1 2 3"), None);
     }
