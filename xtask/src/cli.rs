@@ -168,7 +168,9 @@ enum Command {
     /// Measure copies: ways to copy take turns in one guest, and their ratios are shown.
     ///
     /// A number counts only with evidence of the way that the data went; without it the status is 1.
-    #[command(after_help = "Examples:\n  ./x bench\n  ./x bench chunk --repeat 15 --json")]
+    #[command(
+        after_help = "Examples:\n  ./x bench --quick\n  ./x bench chunk --repeat 15 --json -\n  ./x bench uring --html /tmp/bench.html --csv /tmp/bench.csv"
+    )]
     Bench(bench::Arguments),
 
     /// Write the work as patches that `git am` takes onto a pristine kernel.

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use crate::build;
 use crate::build::Context;
 use crate::build::Guest;
+use crate::build::Kernel;
 use crate::build::When;
 use crate::guest;
 use crate::guest::Nvme;
@@ -107,7 +109,8 @@ pub fn demo(context: &Context, guest: Guest, mut arguments: Vec<String>) -> Resu
     if !options.nvme.is_empty() {
         arguments.push(String::from("--nvme"));
     }
-    run(context, options, DEMO, arguments)
+    let ran = run(context, &options, DEMO, arguments)?;
+    Ok(ExitCode::from(ran.status))
 }
 
 fn demo_options(guest: Guest) -> Options {
@@ -121,29 +124,38 @@ fn demo_options(guest: Guest) -> Options {
     }
 }
 
-/// The `bench` subcommand: the same with what measures. An emulated machine is slow.
-pub fn bench(context: &Context, options: Options, arguments: Vec<String>) -> Result<ExitCode> {
-    let timeout = Duration::from_secs(3600);
-    run(context, Options { timeout, ..options }, BENCH, arguments)
+/// What a program of ours leaves in `results` of the guest, which is there once it has ended.
+pub fn results(context: &Context, kernel: &Kernel) -> PathBuf {
+    let name = format!("results-{}", kernel.variant);
+    context.cache.logs().join(name)
 }
 
-fn run(
-    context: &Context,
-    options: Options,
-    program: &str,
-    arguments: Vec<String>,
-) -> Result<ExitCode> {
+/// What a program did in a guest.
+pub struct Ran {
+    pub kernel: Kernel,
+    pub status: u8,
+}
+
+/// Runs the program that measures. An emulated machine is slow, and all that can be measured takes hours.
+pub fn bench(context: &Context, options: &Options, arguments: Vec<String>) -> Result<Ran> {
+    run(context, options, BENCH, arguments)
+}
+
+fn run(context: &Context, options: &Options, program: &str, arguments: Vec<String>) -> Result<Ran> {
     let kernel = build::build(context, options.variant(), When::Changed)?;
     build(context)?;
+    // What an earlier run has left would be taken for this one's.
+    let _ = fs::remove_dir_all(results(context, &kernel));
     let path = context.cache.target().join("release").join(program);
     let mut command = vec![path.display().to_string()];
     command.extend(arguments);
     // Of one word the guest would make a script; that is the same here.
     let job = guest::plain_job(context, command, context.repo.clone());
-    let finished = guest::boot(context, &kernel, &options, &job, Sink::Stream)
+    let finished = guest::boot(context, &kernel, options, &job, Sink::Stream)
         .with_context(|| format!("cannot run {program} in the {} guest", kernel.variant))?;
-    finished.explain(&options);
-    Ok(ExitCode::from(finished.status()))
+    finished.explain(options);
+    let status = finished.status();
+    Ok(Ran { kernel, status })
 }
 
 #[cfg(test)]

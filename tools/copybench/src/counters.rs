@@ -6,19 +6,20 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use evidence::disk::Disk;
 use evidence::system;
-use serde::Serialize;
 
 /// What was counted during one run, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     /// Read from the source disk by requests.
     pub read: u64,
+    /// How many of these requests there were.
+    pub reads: u64,
     /// What the block layer says of copies to the destination disk, if it keeps count.
     pub stats: Option<CopyStats>,
 }
 
 /// Of `copy_stats` in debugfs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CopyStats {
     pub offloaded: u64,
     pub onloaded: u64,
@@ -53,8 +54,10 @@ impl<'a> Counters<'a> {
     }
 
     fn now(&self) -> Result<Counted> {
+        let read = self.src.read()?;
         Ok(Counted {
-            read: self.src.bytes_read()?,
+            read: read.bytes,
+            reads: read.requests,
             stats: self.dst.exists().then(|| stats(&self.dst)).transpose()?,
         })
     }
@@ -74,6 +77,7 @@ impl Counted {
         });
         Self {
             read: self.read.saturating_sub(start.read),
+            reads: self.reads.saturating_sub(start.reads),
             stats,
         }
     }
@@ -118,7 +122,11 @@ mod tests {
 
     #[test]
     fn differences() {
-        let at = |read, stats| Counted { read, stats };
+        let at = |read, stats| Counted {
+            read,
+            reads: read,
+            stats,
+        };
         let stats = |offloaded, onloaded, pieces| {
             Some(CopyStats {
                 offloaded,

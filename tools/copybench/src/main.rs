@@ -7,25 +7,27 @@
 
 mod benchmarks;
 mod counters;
+mod hydration;
 mod measure;
 mod module;
 mod passthrough;
-mod ratio;
-mod report;
+mod peers;
 mod way;
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{bail, Result};
-use benchmarks::Name;
+use anyhow::{bail, Context, Result};
+use benchmarks::{Effort, Name};
 use blkcopy::size;
 use clap::{value_parser, Parser, ValueEnum};
+use copyreport::{Entry, Report, SCHEMA};
 use evidence::{output, system};
-use report::{Entry, Report};
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  all ran, whether or not the targets were met
+  0  all ran, whether or not the goals were met
   1  one could not be run, or took another way than it should
   2  the command line is wrong";
 
@@ -39,10 +41,15 @@ struct Cli {
     /// Which benchmarks; all if none is named
     #[arg(value_enum)]
     names: Vec<Name>,
-    /// Timed rounds; in each of them every way gets its turn
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    #[arg(value_parser = value_parser!(u32).range(1..=99))]
-    repeat: u32,
+    /// Fewer rounds, sizes and points: some minutes
+    #[arg(long, conflicts_with = "full")]
+    quick: bool,
+    /// More of them: an hour and more
+    #[arg(long)]
+    full: bool,
+    /// Timed rounds; in each of them every way gets its turn [default: 5, quick 3, full 9]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=99))]
+    repeat: Option<u32>,
     /// How much `onload` and `nvme` copy in one run
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = size::parse)]
     size: u64,
@@ -53,6 +60,9 @@ struct Cli {
     /// Print one JSON object instead of tables
     #[arg(long)]
     json: bool,
+    /// Print nothing, and write the JSON object to this file after each benchmark
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    output: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -67,42 +77,68 @@ fn run(cli: &Cli) -> Result<bool> {
         );
     }
     let say = output::progress(cli.json);
-    let options = benchmarks::Options {
-        repeat: cli.repeat,
-        size: cli.size,
-        piece: cli.piece,
+    let options = cli.options();
+    let chosen: Vec<Name> = chosen(&cli.names).collect();
+    let mut report = Report {
+        schema: SCHEMA,
+        kernel: system::kernel(),
+        repeat: options.repeat,
+        machine: None,
+        benchmarks: Vec::new(),
     };
-    let mut entries = Vec::new();
-    for &name in chosen(&cli.names) {
+    for (number, &name) in (1..).zip(&chosen) {
         let label = name
             .to_possible_value()
             .map_or_else(String::new, |value| value.get_name().into());
-        say(&label);
-        entries.push(match benchmarks::run(name, &options, &say) {
+        say(&format!("{label} ({number} of {})", chosen.len()));
+        let entry = match benchmarks::run(name, &options, &say) {
             Ok(result) => Entry::Result(Box::new(result)),
             Err(err) => {
                 eprintln!("copybench: {label}: {err:#}");
                 let error = format!("{err:#}");
                 Entry::Error { name: label, error }
             }
-        });
+        };
+        report.benchmarks.push(entry);
+        // Whatever happens to the next one, this is kept.
+        if let Some(path) = &cli.output {
+            write(&report, path)?;
+        }
     }
-    let complete = entries
-        .iter()
-        .all(|entry| matches!(entry, Entry::Result(_)));
-    let report = Report {
-        kernel: system::kernel(),
-        repeat: cli.repeat,
-        benchmarks: entries,
-    };
-    output::print(&report, cli.json, Report::human)?;
-    Ok(complete)
+    if cli.output.is_none() {
+        output::print(&report, cli.json, Report::human)?;
+    }
+    Ok(report.is_complete())
+}
+
+fn write(report: &Report, path: &Path) -> Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    }
+    fs::write(path, report.json()?).with_context(|| format!("cannot write {}", path.display()))
+}
+
+impl Cli {
+    fn options(&self) -> benchmarks::Options {
+        let effort = match (self.quick, self.full) {
+            (true, _) => Effort::Quick,
+            (_, true) => Effort::Full,
+            _ => Effort::Normal,
+        };
+        benchmarks::Options {
+            effort,
+            repeat: self.repeat.unwrap_or(effort.of(3, 5, 9)),
+            size: self.size,
+            piece: self.piece,
+        }
+    }
 }
 
 /// Those that are named, each once, in their order; all if none is.
-fn chosen(names: &[Name]) -> impl Iterator<Item = &'static Name> + '_ {
+fn chosen(names: &[Name]) -> impl Iterator<Item = Name> + '_ {
     let all = Name::value_variants().iter();
-    all.filter(move |name| names.is_empty() || names.contains(name))
+    all.copied()
+        .filter(move |name| names.is_empty() || names.contains(name))
 }
 
 #[cfg(test)]
@@ -117,20 +153,30 @@ mod tests {
 
     #[test]
     fn defaults() {
-        let cli = Cli::try_parse_from(["copybench"]).unwrap();
-        assert_eq!(
-            (cli.repeat, cli.size, cli.piece, cli.json),
-            (5, 1 << 30, 65536, false)
-        );
-        assert_eq!(chosen(&cli.names).count(), 9);
-        assert!(Cli::try_parse_from(["copybench", "--repeat", "0"]).is_err());
-        assert!(Cli::try_parse_from(["copybench", "unload"]).is_err());
+        let parse = |words: &str| Cli::try_parse_from(words.split(' '));
+        let cli = parse("copybench").unwrap();
+        let options = cli.options();
+        assert_eq!((options.repeat, options.effort), (5, Effort::Normal));
+        assert_eq!((options.size, options.piece), (1 << 30, 65536));
+        assert_eq!(chosen(&cli.names).count(), Name::value_variants().len());
+        let quick = parse("copybench --quick").unwrap().options();
+        assert_eq!((quick.repeat, quick.effort), (3, Effort::Quick));
+        let full = parse("copybench --full --repeat 2").unwrap().options();
+        assert_eq!((full.repeat, full.effort), (2, Effort::Full));
+        for words in [
+            "--repeat 0",
+            "unload",
+            "--quick --full",
+            "--json --output a",
+        ] {
+            assert!(parse(&format!("copybench {words}")).is_err(), "{words}");
+        }
     }
 
     #[test]
     fn each_is_run_once() {
         let names = [Name::Offload, Name::Chunk, Name::Offload];
-        let chosen: Vec<_> = chosen(&names).copied().collect();
+        let chosen: Vec<_> = chosen(&names).collect();
         assert_eq!(chosen, [Name::Chunk, Name::Offload]);
     }
 }

@@ -4,24 +4,76 @@
 use std::time::Duration;
 
 use anyhow::{anyhow, Context, Result};
+use copyreport::{stats, Point, Proof, Row};
 use evidence::activity::Tally;
 use evidence::disk::Disk;
 use evidence::system;
 use evidence::trace::{Scope, Trace};
-use serde::Serialize;
 
 use crate::counters::{Counted, Counters};
-use crate::ratio;
-use crate::way::Way;
+use crate::way::{words, Way};
 
 /// Copies everything once, and says how long that took.
 type Run<'a> = Box<dyn Fn() -> Result<Duration> + 'a>;
 
 /// One way to copy.
 pub struct Variant<'a> {
-    pub label: String,
-    pub way: Way,
-    pub run: Run<'a>,
+    label: String,
+    way: Way,
+    run: Run<'a>,
+    point: Option<Point>,
+    command: Option<String>,
+    bytes: Option<u64>,
+}
+
+impl<'a> Variant<'a> {
+    pub fn new(
+        label: impl Into<String>,
+        way: Way,
+        run: impl Fn() -> Result<Duration> + 'a,
+    ) -> Self {
+        Self {
+            label: label.into(),
+            way,
+            run: Box::new(run),
+            point: None,
+            command: None,
+            bytes: None,
+        }
+    }
+
+    /// A point of a series.
+    pub fn point(
+        series: &str,
+        at: &str,
+        way: Way,
+        run: impl Fn() -> Result<Duration> + 'a,
+    ) -> Self {
+        let (series, at) = (String::from(series), String::from(at));
+        Self {
+            point: Some(Point {
+                series: series.clone(),
+                at: at.clone(),
+            }),
+            ..Self::new(format!("{series}, {at}"), way, run)
+        }
+    }
+
+    fn of(&self, setting: &Setting<'_>) -> u64 {
+        self.bytes.unwrap_or(setting.bytes)
+    }
+
+    /// Copies another amount than the others.
+    pub fn bytes(mut self, bytes: u64) -> Self {
+        self.bytes = Some(bytes);
+        self
+    }
+
+    /// Says what a user would type.
+    pub fn command(mut self, command: impl Into<String>) -> Self {
+        self.command = Some(command.into());
+        self
+    }
 }
 
 /// What is copied.
@@ -31,35 +83,20 @@ pub struct Setting<'a> {
     pub bytes: u64,
 }
 
-/// What came of one way.
-#[derive(Clone, Debug, Serialize)]
-pub struct Measured {
-    pub label: String,
-    pub way: Way,
-    pub median_seconds: f64,
-    pub bytes_per_second: f64,
-    /// One of each round.
-    pub seconds: Vec<f64>,
-    /// What the driver executed in the run before the first round, which was traced.
-    pub copies: Tally,
-    /// What was counted in that run. The others were found to have counted the same.
-    pub counted: Counted,
-}
-
 /// Runs each way once with a trace and then, in turns, `repeat` times without.
 pub fn measure(
     setting: &Setting<'_>,
     variants: &[Variant<'_>],
     repeat: u32,
     say: &dyn Fn(&str),
-) -> Result<Vec<Measured>> {
+) -> Result<Vec<Row>> {
     system::mounted("/sys/kernel/debug", "debugfs")?;
     let mut found = Vec::new();
     say("  each way once, traced");
     for variant in variants {
         let requests = match variant.way {
             Way::Offload { command } | Way::Passthrough { command } => {
-                setting.bytes.div_ceil(command.max(1))
+                variant.of(setting).div_ceil(command.max(1))
             }
             _ => 0,
         };
@@ -82,15 +119,20 @@ pub fn measure(
     let all = variants.iter().zip(seconds).zip(found);
     Ok(all
         .map(|((variant, seconds), (copies, counted))| {
-            let median_seconds = ratio::median(&seconds);
-            Measured {
+            let bytes = variant.of(setting);
+            let median_seconds = stats::median(&seconds);
+            Row {
                 label: variant.label.clone(),
-                way: variant.way,
+                point: variant.point.clone(),
+                command: variant.command.clone(),
+                way: variant.way.name().into(),
+                ours: variant.way.is_ours(&counted),
+                bytes,
                 median_seconds,
-                bytes_per_second: setting.bytes as f64 / median_seconds,
+                bytes_per_second: bytes as f64 / median_seconds,
                 seconds,
-                copies,
-                counted,
+                proof: proof(copies, &counted),
+                evidence: words(copies, &counted),
             }
         })
         .collect())
@@ -108,6 +150,18 @@ fn check(
     copies: Option<Tally>,
     counted: &Counted,
 ) -> Result<()> {
-    let checked = variant.way.check(setting.bytes, copies, counted);
+    let checked = variant.way.check(variant.of(setting), copies, counted);
     checked.map_err(|why| anyhow!("{}: {why}", variant.label))
+}
+
+fn proof(copies: Tally, counted: &Counted) -> Proof {
+    Proof {
+        copies: copies.requests,
+        copied: copies.bytes,
+        read: counted.read,
+        reads: counted.reads,
+        offloaded: counted.stats.map(|stats| stats.offloaded),
+        onloaded: counted.stats.map(|stats| stats.onloaded),
+        pieces: counted.stats.map(|stats| stats.pieces),
+    }
 }

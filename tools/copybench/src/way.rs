@@ -3,13 +3,11 @@
 
 use blkcopy::size::human;
 use evidence::activity::Tally;
-use serde::Serialize;
 
 use crate::counters::{CopyStats, Counted};
 
 /// The way that the data should go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// The device copies, at most so many bytes with one command.
     Offload { command: u64 },
@@ -25,9 +23,42 @@ pub enum Way {
     Program,
     /// A program writes what it has.
     Write,
+    /// The kernel's kcopyd reads and writes, and does not ask our engine.
+    Kcopyd,
+    /// A program copies from memory to memory, and no disk is asked for anything.
+    Memory,
 }
 
 impl Way {
+    /// As reports name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Offload { .. } => "offload",
+            Self::Passthrough { .. } => "passthrough",
+            Self::Onload => "onload",
+            Self::Kernel => "kernel",
+            Self::Cached => "cached",
+            Self::Program => "program",
+            Self::Write => "write",
+            Self::Kcopyd => "kcopyd",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// Whether code of ours has copied.
+    pub fn is_ours(self, counted: &Counted) -> bool {
+        match self {
+            Self::Offload { .. } | Self::Onload => true,
+            Self::Kernel => counted.stats.is_some_and(|stats| stats.onloaded > 0),
+            Self::Passthrough { .. }
+            | Self::Cached
+            | Self::Program
+            | Self::Write
+            | Self::Kcopyd
+            | Self::Memory => false,
+        }
+    }
+
     /// Checks one run of `bytes`. `copies` is what the driver did, if that was traced.
     pub fn check(self, bytes: u64, copies: Option<Tally>, counted: &Counted) -> Result<(), String> {
         let read = if self.reads() { bytes } else { 0 };
@@ -65,7 +96,9 @@ impl Way {
             | Self::Passthrough { .. }
             | Self::Cached
             | Self::Program
-            | Self::Write => 0,
+            | Self::Write
+            | Self::Kcopyd
+            | Self::Memory => 0,
         };
         // What a program asks of the device itself is not counted.
         let offloaded = match self {
@@ -87,8 +120,12 @@ impl Way {
     /// Whether the source disk is read.
     fn reads(self) -> bool {
         match self {
-            Self::Offload { .. } | Self::Passthrough { .. } | Self::Cached | Self::Write => false,
-            Self::Onload | Self::Kernel | Self::Program => true,
+            Self::Offload { .. }
+            | Self::Passthrough { .. }
+            | Self::Cached
+            | Self::Write
+            | Self::Memory => false,
+            Self::Onload | Self::Kernel | Self::Program | Self::Kcopyd => true,
         }
     }
 
@@ -115,7 +152,7 @@ pub fn words(copies: Tally, counted: &Counted) -> String {
     }
     match counted.read {
         0 => words + ", nothing read",
-        read => words + &format!(", read {}", human(read)),
+        read => words + &format!(", read {} in {} requests", human(read), counted.reads),
     }
 }
 
@@ -135,7 +172,8 @@ mod tests {
             onloaded,
             pieces: onloaded / 65536,
         });
-        Counted { read, stats }
+        let reads = read / 4096;
+        Counted { read, reads, stats }
     }
 
     #[test]
@@ -193,7 +231,7 @@ mod tests {
     #[test]
     fn reading_and_writing_is_no_copy() {
         let none = copies(0, 0);
-        for way in [Way::Kernel, Way::Program] {
+        for way in [Way::Kernel, Way::Program, Way::Kcopyd] {
             assert!(way.check(MIB, none, &counted(MIB, None)).is_ok());
             assert!(way.check(MIB, none, &counted(0, None)).is_err());
             assert!(way.check(MIB, copies(1, MIB), &counted(MIB, None)).is_err());
@@ -201,19 +239,20 @@ mod tests {
         }
         let onloaded = counted(MIB, Some((0, MIB)));
         assert!(Way::Kernel.check(MIB, none, &onloaded).is_ok());
+        assert!(Way::Kernel.is_ours(&onloaded));
+        assert!(!Way::Kernel.is_ours(&counted(MIB, None)));
         assert!(Way::Program.check(MIB, none, &onloaded).is_err());
+        assert!(Way::Kcopyd.check(MIB, none, &onloaded).is_err());
     }
 
     #[test]
-    fn who_only_writes_reads_nothing() {
+    fn who_has_the_data_reads_nothing() {
         let none = copies(0, 0);
-        assert!(Way::Write
-            .check(MIB, none, &counted(0, Some((0, 0))))
-            .is_ok());
-        assert!(Way::Write.check(MIB, none, &counted(MIB, None)).is_err());
-        assert!(Way::Write
-            .check(MIB, copies(1, MIB), &counted(0, None))
-            .is_err());
+        for way in [Way::Write, Way::Memory] {
+            assert!(way.check(MIB, none, &counted(0, Some((0, 0)))).is_ok());
+            assert!(way.check(MIB, none, &counted(MIB, None)).is_err());
+            assert!(way.check(MIB, copies(1, MIB), &counted(0, None)).is_err());
+        }
     }
 
     #[test]
@@ -225,11 +264,11 @@ mod tests {
         assert_eq!(words(all, &counted(0, None)), "256 copies, nothing read");
         assert_eq!(
             words(Tally::default(), &counted(MIB, Some((0, MIB)))),
-            "onloaded 1 MiB by 64 KiB, read 1 MiB"
+            "onloaded 1 MiB by 64 KiB, read 1 MiB in 256 requests"
         );
         assert_eq!(
             words(Tally::default(), &counted(MIB, None)),
-            "0 copies, read 1 MiB"
+            "0 copies, read 1 MiB in 256 requests"
         );
     }
 }

@@ -17,6 +17,7 @@ use anyhow::Result;
 
 use super::qemu::PROGRAM;
 use crate::build::Context;
+use crate::build::Guest;
 use crate::build::Kernel;
 use crate::cache::write_atomically;
 use crate::host::command::find;
@@ -95,6 +96,17 @@ pub fn accelerator(context: &Context, kernel: &Kernel) -> Result<Accelerator> {
     };
     write_atomically(&path, format!("{host}\n{word}\n").as_bytes())?;
     Ok(answer)
+}
+
+/// What runs such a kernel, in words for a report.
+pub fn name(context: &Context, kernel: &Kernel) -> Result<&'static str> {
+    Ok(match kernel.variant.guest {
+        Guest::Um => "User Mode Linux",
+        _ => match accelerator(context, kernel)? {
+            Accelerator::Kvm => "QEMU with KVM",
+            Accelerator::Tcg => "QEMU, emulated (TCG)",
+        },
+    })
 }
 
 /// What `doctor` says of KVM; `kernel` is there once the QEMU kernel was built.

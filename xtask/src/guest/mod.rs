@@ -20,6 +20,7 @@ use anyhow::Context as _;
 use anyhow::Result;
 
 pub use kvm::describe as describe_kvm;
+pub use kvm::name as machine_name;
 pub use log::message;
 pub use options::duration;
 pub use options::size;

@@ -5,24 +5,21 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use blkcopy::size::human;
 use evidence::copy;
-use evidence::disk::{appears, Disk};
 use evidence::system;
 
+use super::halves::Halves;
 use super::{pair, Options, SPARE_MEMORY};
 use crate::measure::{measure, Setting, Variant};
-use crate::ratio::{Ratio, Target};
-use crate::report::Benchmark;
 use crate::way::Way;
+use copyreport::{Benchmark, Goal, Ratio};
 
 const BYTES: u64 = 256 << 20;
-/// Before the first partition, and between the two.
-const GAP: u64 = 1 << 20;
 
 /// What the page cache has of the source before the copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +41,10 @@ impl Source {
     }
 
     /// How much longer a copy by the device may take than one through the page cache.
-    fn target(self) -> Target {
+    fn goal(self) -> Goal {
         match self {
-            Self::Cold => Target::AtMost(0.35),
-            Self::Cached | Self::Dirty => Target::AtMost(1.1),
+            Self::Cold => Goal::AtMost(0.35),
+            Self::Cached | Self::Dirty => Goal::AtMost(1.1),
         }
     }
 
@@ -97,11 +94,7 @@ impl Program {
 }
 
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
-    let disk = Disk::in_memory(2 * (BYTES + GAP), &[], 2 * BYTES + SPARE_MEMORY)?;
-    let [src, dst] = [
-        partition(&disk, 1, GAP)?,
-        partition(&disk, 2, 2 * GAP + BYTES)?,
-    ];
+    let Halves { disk, src, dst } = Halves::new(BYTES, &[], 2 * BYTES + SPARE_MEMORY)?;
     drop(fill(&src)?);
     let command = disk.copy_max_hw_bytes()?;
     let mut variants = Vec::new();
@@ -118,14 +111,10 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
                 (format!("{name}, copy_max_bytes=0"), cached, 0),
             ] {
                 let (disk, src, dst) = (&disk, &src, &dst);
-                variants.push(Variant {
-                    label,
-                    way,
-                    run: Box::new(move || {
-                        disk.set_copy_max_bytes(max)?;
-                        timed(program, source, src, dst)
-                    }),
-                });
+                variants.push(Variant::new(label, way, move || {
+                    disk.set_copy_max_bytes(max)?;
+                    timed(program, source, src, dst)
+                }));
             }
         }
     }
@@ -143,24 +132,26 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
             Program::Cp => "cp",
             Program::Call => "call",
         };
-        ratios.push(Ratio::new(
-            format!("time_{short}_{}", source.name()),
-            format!(
-                "{} takes {{}} as long if it is offloaded, with a {} source",
-                program.name(),
-                source.name()
-            ),
-            pair(&variants, 2 * index, 2 * index + 1),
-            Some(source.target()),
-        ));
+        ratios.push(
+            Ratio::new(
+                format!("time_{short}_{}", source.name()),
+                format!(
+                    "{} takes {{}} as long if it is offloaded, with a {} source",
+                    program.name(),
+                    source.name()
+                ),
+                pair(&variants, 2 * index, 2 * index + 1),
+            )
+            .with_goal(source.goal()),
+        );
     }
     Ok(Benchmark {
-        name: "buffered",
+        name: "buffered".into(),
+        axis: None,
         title: format!(
             "{} from one partition to another without O_DIRECT, and fsync",
             human(BYTES)
         ),
-        bytes: BYTES,
         ratios,
         notes: Vec::new(),
         variants,
@@ -186,17 +177,6 @@ fn open(path: &Path) -> Result<File> {
         .write(true)
         .open(path)
         .with_context(|| format!("cannot open {}", path.display()))
-}
-
-fn partition(disk: &Disk, number: u32, start: u64) -> Result<PathBuf> {
-    let sectors = |bytes: u64| (bytes / 512).to_string();
-    let path = disk.path.to_string_lossy();
-    let number = number.to_string();
-    let words = [&*path, &number, &sectors(start), &sectors(BYTES)];
-    system::command("addpart", &words)?;
-    let partition = PathBuf::from(format!("{path}p{number}"));
-    appears(&partition)?;
-    Ok(partition)
 }
 
 /// Writes data through the page cache.

@@ -5,11 +5,10 @@ use anyhow::{bail, Result};
 use blkcopy::size::human;
 
 use super::{discard, filled, pair, Options};
-use crate::measure::{measure, Measured, Setting, Variant};
+use crate::measure::{measure, Setting, Variant};
 use crate::module;
-use crate::ratio::Ratio;
-use crate::report::Benchmark;
 use crate::way::Way;
+use copyreport::{Benchmark, Ratio, Row};
 
 const BYTES: u64 = 64 << 20;
 const SMALL: u64 = 4096;
@@ -24,16 +23,18 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
             human(LARGE)
         );
     }
-    let variant = |max: u64| Variant {
-        label: format!("commands of {}", human(max)),
-        way: Way::Offload { command: max },
-        run: {
-            let disk = &disk;
-            Box::new(move || {
-                disk.set_copy_max_bytes(max)?;
-                module::copy("offload", (disk, 0), (disk, BYTES), BYTES)
-            })
-        },
+    let variant = |max: u64| {
+        Variant::new(
+            format!("commands of {}", human(max)),
+            Way::Offload { command: max },
+            {
+                let disk = &disk;
+                move || {
+                    disk.set_copy_max_bytes(max)?;
+                    module::copy("offload", (disk, 0), (disk, BYTES), BYTES)
+                }
+            },
+        )
     };
     let setting = Setting {
         src: &disk,
@@ -51,7 +52,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         human(SMALL),
         human(LARGE)
     );
-    let ratio = Ratio::new("time_small_large", sentence, pair(&variants, 0, 1), None);
+    let ratio = Ratio::new("time_small_large", sentence, pair(&variants, 0, 1));
     let each = nanoseconds_each(&variants[0], &variants[1]);
     drop(disk);
     say("  discards, for comparison");
@@ -59,9 +60,9 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     // What the small commands would take if each of them cost no more than that.
     let least = discard_ratio(&variants[0], &variants[1], discard);
     Ok(Benchmark {
-        name: "chunk",
+        name: "chunk".into(),
+        axis: None,
         title: format!("{} within one disk, offloaded by one call", human(BYTES)),
-        bytes: BYTES,
         ratios: vec![ratio],
         notes: vec![
             format!("each further command costs {each:.0} ns"),
@@ -74,12 +75,12 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     })
 }
 
-fn discard_ratio(small: &Measured, large: &Measured, each: f64) -> f64 {
-    let further = small.copies.requests - large.copies.requests;
+fn discard_ratio(small: &Row, large: &Row, each: f64) -> f64 {
+    let further = small.proof.copies - large.proof.copies;
     1.0 + further as f64 * each / 1e9 / large.median_seconds
 }
 
-fn nanoseconds_each(small: &Measured, large: &Measured) -> f64 {
-    let further = small.copies.requests - large.copies.requests;
+fn nanoseconds_each(small: &Row, large: &Row) -> f64 {
+    let further = small.proof.copies - large.proof.copies;
     (small.median_seconds - large.median_seconds) * 1e9 / further as f64
 }

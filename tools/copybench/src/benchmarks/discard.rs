@@ -11,7 +11,7 @@ use evidence::disk::Disk;
 use rustix::ioctl::{ioctl, opcode, Opcode, Setter};
 
 use super::SPARE_MEMORY;
-use crate::ratio::median;
+use copyreport::stats::median;
 
 /// `BLKDISCARD`: a start and a length, in bytes.
 const DISCARD: Opcode = opcode::none(0x12, 119);

@@ -3,19 +3,17 @@
 //! 1 Gbit/s between two network namespaces.
 
 use std::cell::Cell;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{anyhow, Result};
+use anyhow::Result;
 use blkcopy::size::human;
-use evidence::disk::Disk;
 use evidence::fabric::Fabric;
 
-use super::{copy_file_range, fill, filled, pair, read_and_write, Options};
+use super::{copy_file_range, fill, filled, pair, Options};
 use crate::measure::{measure, Setting, Variant};
-use crate::ratio::{Ratio, Target};
-use crate::report::Benchmark;
+use crate::peers::{self, Shape};
 use crate::way::Way;
+use copyreport::{Benchmark, Goal, Ratio};
 
 const BYTES: u64 = 64 << 20;
 const RATE: &str = "1gbit";
@@ -27,7 +25,7 @@ const PIECES: [u64; 2] = [8 << 10, 1 << 20];
 const THREADS: u64 = 8;
 
 /// At least so many times as fast.
-const TARGET: Target = Target::AtLeast(8.0);
+const GOAL: Goal = Goal::AtLeast(8.0);
 
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     let below = filled(2 * BYTES, &[("copy_max_bytes", "4194304")])?;
@@ -44,19 +42,24 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     let counted = &counted;
     let mut variants = Vec::new();
     for (index, piece) in PIECES.into_iter().enumerate() {
-        variants.push(Variant {
-            label: format!("copy_file_range, commands of {}", human(piece)),
-            way: Way::Offload { command: piece },
-            run: Box::new(move || {
+        variants.push(Variant::new(
+            format!("copy_file_range, commands of {}", human(piece)),
+            Way::Offload { command: piece },
+            move || {
                 disk.set_copy_max_bytes(piece)?;
                 counted(2 * index, &|| copy_file_range(disk, BYTES))
-            }),
-        });
-        variants.push(Variant {
-            label: format!("read + write, {THREADS} × {}", human(piece)),
-            way: Way::Program,
-            run: Box::new(move || counted(2 * index + 1, &|| program(disk, piece))),
-        });
+            },
+        ));
+        variants.push(Variant::new(
+            format!("read + write, {THREADS} × {}", human(piece)),
+            Way::Program,
+            move || {
+                let shape = Shape::new(THREADS, piece);
+                counted(2 * index + 1, &|| {
+                    peers::threads((disk, 0), (disk, BYTES), BYTES, shape)
+                })
+            },
+        ));
     }
     let setting = Setting {
         src: disk,
@@ -68,7 +71,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         let piece = human(*piece);
         let name = format!("rate_fabrics_{}", piece.replace(' ', "_").to_lowercase());
         let sentence = format!("commands of {piece} are {{}} as fast as a program that reads and writes as much at a time");
-        Ratio::new(name, sentence, pair(&variants, 2 * index + 1, 2 * index), Some(TARGET))
+        Ratio::new(name, sentence, pair(&variants, 2 * index + 1, 2 * index)).with_goal(GOAL)
     });
     let ratios = ratios.collect();
     let notes = PIECES.iter().zip(wire.chunks(2)).map(|(piece, wire)| {
@@ -80,32 +83,14 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         )
     });
     Ok(Benchmark {
-        name: "fabrics",
+        name: "fabrics".into(),
+        axis: None,
         title: format!(
             "{} within one disk over NVMe over TCP, at {RATE}",
             human(BYTES)
         ),
-        bytes: BYTES,
         ratios,
         notes: notes.collect(),
         variants,
     })
-}
-
-/// Has several threads read and write, each its share.
-fn program(disk: &Disk, piece: u64) -> Result<Duration> {
-    let share = BYTES / THREADS;
-    let started = Instant::now();
-    thread::scope(|scope| {
-        let start = |number| {
-            let from = number * share;
-            scope.spawn(move || read_and_write((disk, from), (disk, BYTES + from), share, piece))
-        };
-        let threads: Vec<_> = (0..THREADS).map(start).collect();
-        threads.into_iter().try_for_each(|thread| {
-            let time = thread.join().map_err(|_| anyhow!("a thread panicked"))?;
-            time.map(|_| ())
-        })
-    })?;
-    Ok(started.elapsed())
 }

@@ -5,12 +5,17 @@ mod buffered;
 mod chunk;
 mod discard;
 mod fabrics;
+mod halves;
+mod latency;
 mod nvme;
 mod offload;
 mod onload;
 mod processes;
 mod range;
+mod sizes;
+mod small;
 mod uring;
+mod ways;
 
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
@@ -18,15 +23,23 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use blkcopy::aligned::AlignedBuf;
 use clap::ValueEnum;
+use copyreport::{Benchmark, Row};
 use evidence::copy;
 use evidence::disk::Disk;
 
-use crate::measure::Measured;
-use crate::report::Benchmark;
+use crate::peers::Place;
 
 /// What can be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Name {
+    /// Everything that copies within one disk, side by side
+    Ways,
+    /// The same where requests take their time, and for several sizes of commands
+    Latency,
+    /// Calls of several sizes, and whether large copies cost as much a byte as small ones
+    Sizes,
+    /// 4 KiB at a time, against writes, and many sources in one command
+    Small,
     /// What a command costs: small ones against large ones, by one call of the kernel
     Chunk,
     /// `copy_file_range` against the engine below it, for several latencies and commands
@@ -47,9 +60,29 @@ pub enum Name {
     Nvme,
 }
 
+/// How much time it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    Quick,
+    Normal,
+    Full,
+}
+
+impl Effort {
+    /// The one of three that is meant for it.
+    pub fn of<T>(self, quick: T, normal: T, full: T) -> T {
+        match self {
+            Self::Quick => quick,
+            Self::Normal => normal,
+            Self::Full => full,
+        }
+    }
+}
+
 /// What was asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
+    pub effort: Effort,
     pub repeat: u32,
     pub size: u64,
     pub piece: u64,
@@ -58,6 +91,10 @@ pub struct Options {
 /// Runs one.
 pub fn run(name: Name, options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     match name {
+        Name::Ways => ways::run(options, say),
+        Name::Latency => latency::run(options, say),
+        Name::Sizes => sizes::run(options, say),
+        Name::Small => small::run(options, say),
         Name::Chunk => chunk::run(options, say),
         Name::Range => range::run(options, say),
         Name::Processes => processes::run(options, say),
@@ -97,22 +134,27 @@ fn unwritten(size: u64, attributes: &[(&str, &str)]) -> Result<Disk> {
     Disk::in_memory(size, attributes, SPARE_MEMORY)
 }
 
-/// Attributes of a disk whose requests take so many milliseconds, and whose commands may be so large.
-fn slow(milliseconds: u64, command: u64) -> [(&'static str, String); 3] {
+/// Attributes of a disk whose requests take so many microseconds, and whose commands may be so large.
+fn slow(microseconds: u64, command: u64) -> [(&'static str, String); 3] {
     // By a timer, or else as null_blk does if it is not told otherwise.
-    let irqmode = if milliseconds > 0 { "2" } else { "1" };
+    let irqmode = if microseconds > 0 { "2" } else { "1" };
     [
         ("copy_max_bytes", command.to_string()),
         ("irqmode", irqmode.into()),
-        ("completion_nsec", (milliseconds * 1_000_000).to_string()),
+        ("completion_nsec", (microseconds * 1000).to_string()),
     ]
 }
 
 /// Copies the first bytes of a disk to those behind them.
 fn copy_file_range(disk: &Disk, bytes: u64) -> Result<Duration> {
-    let (src, dst) = (disk.open(false)?, disk.open(true)?);
+    copy_between((disk, 0), (disk, bytes), bytes)
+}
+
+/// Copies from one place to another.
+fn copy_between(from: Place<'_>, to: Place<'_>, len: u64) -> Result<Duration> {
+    let (src, dst) = (from.0.open(false)?, to.0.open(true)?);
     let started = Instant::now();
-    copy::copy_file_range((&src, 0), (&dst, bytes), bytes)?;
+    copy::copy_file_range((&src, from.1), (&dst, to.1), len)?;
     Ok(started.elapsed())
 }
 
@@ -126,6 +168,6 @@ fn read_and_write(src: (&Disk, u64), dst: (&Disk, u64), len: u64, piece: u64) ->
 }
 
 /// The times of two ways, to be divided.
-fn pair(variants: &[Measured], above: usize, below: usize) -> (&[f64], &[f64]) {
+fn pair(variants: &[Row], above: usize, below: usize) -> (&[f64], &[f64]) {
     (&variants[above].seconds, &variants[below].seconds)
 }

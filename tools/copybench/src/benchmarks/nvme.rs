@@ -8,9 +8,8 @@ use evidence::disk::Disk;
 use super::{copy_file_range, fill, pair, read_and_write, Options};
 use crate::measure::{measure, Setting, Variant};
 use crate::passthrough::{self, Limits};
-use crate::ratio::{Ratio, Target};
-use crate::report::Benchmark;
 use crate::way::Way;
+use copyreport::{Benchmark, Goal, Ratio};
 
 /// What the loop reads before it writes, if it does well.
 const STEP: u64 = 1 << 20;
@@ -20,9 +19,9 @@ const DEPTH: u64 = 32;
 const UNDER_WAY: u64 = 8 << 20;
 
 /// At least as fast as the commands themselves, but for little.
-const AGAINST_COMMANDS: Target = Target::AtLeast(0.9);
+const AGAINST_COMMANDS: Goal = Goal::AtLeast(0.9);
 /// At least so many times as fast as reading and writing.
-const AGAINST_LOOP: Target = Target::AtLeast(3.0);
+const AGAINST_LOOP: Goal = Goal::AtLeast(3.0);
 
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     let disk = Disk::nvme()?;
@@ -50,26 +49,24 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     let depth = (UNDER_WAY / command).clamp(1, DEPTH);
     let (disk, piece) = (&disk, options.piece);
     let variants = [
-        Variant {
-            label: "copy_file_range".into(),
-            way: Way::Offload { command },
-            run: Box::new(move || copy_file_range(disk, bytes)),
-        },
-        Variant {
-            label: format!("Copy commands by ioctl, {depth} at a time"),
-            way: Way::Passthrough { command },
-            run: Box::new(move || passthrough::copy(disk, limits, bytes, depth)),
-        },
-        Variant {
-            label: format!("read + write, {} each", human(STEP)),
-            way: Way::Program,
-            run: Box::new(move || read_and_write((disk, 0), (disk, bytes), bytes, STEP)),
-        },
-        Variant {
-            label: format!("read + write, {} each", human(piece)),
-            way: Way::Program,
-            run: Box::new(move || read_and_write((disk, 0), (disk, bytes), bytes, piece)),
-        },
+        Variant::new("copy_file_range", Way::Offload { command }, move || {
+            copy_file_range(disk, bytes)
+        }),
+        Variant::new(
+            format!("Copy commands by ioctl, {depth} at a time"),
+            Way::Passthrough { command },
+            move || passthrough::copy(disk, limits, bytes, depth),
+        ),
+        Variant::new(
+            format!("read + write, {} each", human(STEP)),
+            Way::Program,
+            move || read_and_write((disk, 0), (disk, bytes), bytes, STEP),
+        ),
+        Variant::new(
+            format!("read + write, {} each", human(piece)),
+            Way::Program,
+            move || read_and_write((disk, 0), (disk, bytes), bytes, piece),
+        ),
     ];
     let setting = Setting {
         src: disk,
@@ -85,33 +82,21 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         )
     };
     let ratios = vec![
-        Ratio::new(
-            "rate_nvme_commands",
-            commands,
-            pair(&variants, 1, 0),
-            Some(AGAINST_COMMANDS),
-        ),
-        Ratio::new(
-            "rate_nvme_program",
-            program(STEP),
-            pair(&variants, 2, 0),
-            Some(AGAINST_LOOP),
-        ),
-        Ratio::new(
-            "rate_nvme_pieces",
-            program(piece),
-            pair(&variants, 3, 0),
-            Some(AGAINST_LOOP),
-        ),
+        Ratio::new("rate_nvme_commands", commands, pair(&variants, 1, 0))
+            .with_goal(AGAINST_COMMANDS),
+        Ratio::new("rate_nvme_program", program(STEP), pair(&variants, 2, 0))
+            .with_goal(AGAINST_LOOP),
+        Ratio::new("rate_nvme_pieces", program(piece), pair(&variants, 3, 0))
+            .with_goal(AGAINST_LOOP),
     ];
     Ok(Benchmark {
-        name: "nvme",
+        name: "nvme".into(),
+        axis: None,
         title: format!(
             "{} within one NVMe device, {} a command",
             human(bytes),
             human(command)
         ),
-        bytes,
         ratios,
         notes: Vec::new(),
         variants,

@@ -6,9 +6,8 @@ use blkcopy::size::human;
 
 use super::{copy_file_range, filled, pair, read_and_write, Options};
 use crate::measure::{measure, Setting, Variant};
-use crate::ratio::Ratio;
-use crate::report::Benchmark;
 use crate::way::Way;
+use copyreport::{Benchmark, Ratio};
 
 const BYTES: u64 = 256 << 20;
 const STEP: u64 = 1 << 20;
@@ -22,21 +21,15 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         copy_file_range(disk, BYTES)
     };
     let variants = [
-        Variant {
-            label: "copy_file_range".into(),
-            way: Way::Offload { command },
-            run: Box::new(move || copy(command)),
-        },
-        Variant {
-            label: "the same, copy_max_bytes=0".into(),
-            way: Way::Kernel,
-            run: Box::new(move || copy(0)),
-        },
-        Variant {
-            label: format!("read + write, {} each", human(STEP)),
-            way: Way::Program,
-            run: Box::new(move || read_and_write((disk, 0), (disk, BYTES), BYTES, STEP)),
-        },
+        Variant::new("copy_file_range", Way::Offload { command }, move || {
+            copy(command)
+        }),
+        Variant::new("the same, copy_max_bytes=0", Way::Kernel, move || copy(0)),
+        Variant::new(
+            format!("read + write, {} each", human(STEP)),
+            Way::Program,
+            move || read_and_write((disk, 0), (disk, BYTES), BYTES, STEP),
+        ),
     ];
     let setting = Setting {
         src: disk,
@@ -50,12 +43,12 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     );
     let kernel = String::from("offloading is {} as fast as the kernel without it");
     Ok(Benchmark {
-        name: "offload",
+        name: "offload".into(),
+        axis: None,
         title: format!("{} within one disk", human(BYTES)),
-        bytes: BYTES,
         ratios: vec![
-            Ratio::new("rate_offload_program", program, pair(&variants, 2, 0), None),
-            Ratio::new("rate_offload_kernel", kernel, pair(&variants, 1, 0), None),
+            Ratio::new("rate_offload_program", program, pair(&variants, 2, 0)),
+            Ratio::new("rate_offload_kernel", kernel, pair(&variants, 1, 0)),
         ],
         notes: Vec::new(),
         variants,

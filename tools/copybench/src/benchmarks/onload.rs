@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the kernel's engine for reading and writing gains, between two disks that take their time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{bail, Result};
 use blkcopy::size::human;
-use evidence::disk::Disk;
-use evidence::system;
 
 use super::{filled, pair, read_and_write, Options};
 use crate::measure::{measure, Setting, Variant};
 use crate::module;
-use crate::ratio::{Ratio, Target};
-use crate::report::Benchmark;
+use crate::peers;
 use crate::way::Way;
+use copyreport::{Benchmark, Goal, Proof, Ratio};
 
 /// A disk is no larger, because it is in memory; it is copied several times.
 const DISK: u64 = 512 << 20;
@@ -22,9 +20,9 @@ const DISK: u64 = 512 << 20;
 const LATENCY: [(&str, &str); 2] = [("irqmode", "2"), ("completion_nsec", "100000")];
 
 /// At least so many times as fast as a program that reads and writes as much at a time.
-const AGAINST_LOOP: Target = Target::AtLeast(4.0);
+const AGAINST_LOOP: Goal = Goal::AtLeast(4.0);
 /// The same, against `dd` with 1 MiB at a time.
-const AGAINST_DD: Target = Target::AtLeast(1.0);
+const AGAINST_DD: Goal = Goal::AtLeast(1.0);
 
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     let plan = Plan::new(options)?;
@@ -32,25 +30,17 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     let (src, dst) = (filled(plan.disk, &LATENCY)?, filled(plan.disk, &LATENCY)?);
     let (src, dst, piece) = (&src, &dst, options.piece);
     let variants = [
-        Variant {
-            label: "onload".into(),
-            way: Way::Onload,
-            run: Box::new(move || {
-                plan.each(|| module::copy("onload", (src, 0), (dst, 0), plan.disk))
-            }),
-        },
-        Variant {
-            label: format!("read + write, {} each", human(piece)),
-            way: Way::Program,
-            run: Box::new(move || {
-                plan.each(|| read_and_write((src, 0), (dst, 0), plan.disk, piece))
-            }),
-        },
-        Variant {
-            label: "dd bs=1M, direct".into(),
-            way: Way::Program,
-            run: Box::new(move || plan.each(|| dd(src, dst))),
-        },
+        Variant::new("onload", Way::Onload, move || {
+            plan.each(|| module::copy("onload", (src, 0), (dst, 0), plan.disk))
+        }),
+        Variant::new(
+            format!("read + write, {} each", human(piece)),
+            Way::Program,
+            move || plan.each(|| read_and_write((src, 0), (dst, 0), plan.disk, piece)),
+        ),
+        Variant::new("dd bs=1M, direct", Way::Program, move || {
+            plan.each(|| peers::dd(&src.path, &dst.path, 1 << 20))
+        }),
     ];
     let setting = Setting {
         src,
@@ -63,21 +53,16 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         human(piece)
     );
     let ratios = vec![
-        Ratio::new(
-            "rate_onload_loop",
-            program,
-            pair(&variants, 1, 0),
-            Some(AGAINST_LOOP),
-        ),
+        Ratio::new("rate_onload_loop", program, pair(&variants, 1, 0)).with_goal(AGAINST_LOOP),
         Ratio::new(
             "rate_onload_dd",
-            "onload is {} as fast as dd bs=1M".into(),
+            "onload is {} as fast as dd bs=1M",
             pair(&variants, 2, 0),
-            Some(AGAINST_DD),
-        ),
+        )
+        .with_goal(AGAINST_DD),
     ];
     let mut notes = Vec::new();
-    let engine = variants[0].counted.stats.and_then(|stats| stats.piece());
+    let engine = mean_piece(&variants[0].proof);
     if let Some(mean) = engine.filter(|mean| *mean != piece) {
         notes.push(format!(
             "the engine's pieces are of {}: say so with --piece",
@@ -85,16 +70,21 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         ));
     }
     Ok(Benchmark {
-        name: "onload",
+        name: "onload".into(),
+        axis: None,
         title: format!(
             "{} between two disks with a latency of 100 us",
             human(plan.bytes)
         ),
-        bytes: plan.bytes,
         variants,
         ratios,
         notes,
     })
+}
+
+/// The mean length of what the engine has read and written at a time.
+fn mean_piece(proof: &Proof) -> Option<u64> {
+    proof.onloaded?.checked_div(proof.pieces?)
 }
 
 /// How often disks of which size are copied.
@@ -135,25 +125,6 @@ impl Plan {
     }
 }
 
-fn dd(src: &Disk, dst: &Disk) -> Result<Duration> {
-    let files =
-        [("if", src), ("of", dst)].map(|(name, disk)| format!("{name}={}", disk.path.display()));
-    let [from, to] = &files;
-    let started = Instant::now();
-    system::command(
-        "dd",
-        &[
-            from,
-            to,
-            "bs=1M",
-            "iflag=direct",
-            "oflag=direct",
-            "conv=notrunc",
-        ],
-    )?;
-    Ok(started.elapsed())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +132,7 @@ mod tests {
     fn plan(size: u64, piece: u64) -> Result<Plan> {
         let repeat = 1;
         Plan::new(&Options {
+            effort: crate::benchmarks::Effort::Normal,
             repeat,
             size,
             piece,

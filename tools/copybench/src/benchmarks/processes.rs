@@ -16,20 +16,19 @@ use evidence::copy;
 use evidence::disk::Disk;
 
 use super::{fill, pair, slow, unwritten, Options};
-use crate::measure::{measure, Measured, Setting, Variant};
+use crate::measure::{measure, Setting, Variant};
 use crate::module;
-use crate::ratio::{Ratio, Target};
-use crate::report::Benchmark;
 use crate::way::Way;
+use copyreport::{Benchmark, Goal, Ratio, Row};
 
 const BYTES: u64 = 256 << 20;
 const COMMAND: u64 = 8 << 20;
 /// Milliseconds.
 const LATENCY: u64 = 5;
-const TASKS: u64 = 4;
+const TASKS: [u64; 4] = [1, 2, 4, 8];
 
-/// At least so many times as much as one task.
-const TARGET: Target = Target::AtLeast(3.0);
+/// At least so many times as much by four tasks as by one.
+const GOAL: Goal = Goal::AtLeast(3.0);
 
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     module::load()?;
@@ -38,24 +37,31 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     for (data, written) in [("no data", false), ("data", true)] {
         say(&format!("  {data}"));
         let variants = with_data(data, written, options, say)?;
-        let target = (!written).then_some(TARGET);
-        for (what, index, target) in [("call", 0, target), ("engine", 2, None)] {
-            let name = format!("rate_processes_{}_{what}", data.replace(' ', "_"));
-            let what = LABELS[index / 2];
-            let sentence = format!("{TASKS} tasks are {{}} as fast as one by {what}, {data} moved");
-            let times = pair(&variants, index, index + 1);
-            ratios.push(Ratio::new(name, sentence, times, target));
+        for (what, label) in LABELS.into_iter().enumerate() {
+            let name = format!(
+                "rate_processes_{}_{}",
+                data.replace(' ', "_"),
+                ["call", "engine"][what]
+            );
+            for (index, tasks) in TASKS.into_iter().enumerate().skip(1) {
+                let sentence =
+                    format!("{tasks} tasks are {{}} as fast as one by {label}, {data} moved");
+                let first = what * TASKS.len();
+                let times = pair(&variants, first, first + index);
+                let goal = (tasks == 4 && what == 0 && !written).then_some(GOAL);
+                ratios.push(Ratio::new(format!("{name}_{tasks}"), sentence, times).with_goal(goal));
+            }
         }
         all.extend(variants);
     }
     Ok(Benchmark {
-        name: "processes",
+        name: "processes".into(),
+        axis: Some("tasks".into()),
         title: format!(
             "{} within one disk with a latency of {LATENCY} ms, by calls of {}",
             human(BYTES),
             human(COMMAND)
         ),
-        bytes: BYTES,
         variants: all,
         ratios,
         notes: vec![
@@ -67,13 +73,8 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
 
 const LABELS: [&str; 2] = ["copy_file_range", "blkdev_copy_offload"];
 
-fn with_data(
-    data: &str,
-    written: bool,
-    options: &Options,
-    say: &dyn Fn(&str),
-) -> Result<Vec<Measured>> {
-    let attributes = slow(LATENCY, COMMAND);
+fn with_data(data: &str, written: bool, options: &Options, say: &dyn Fn(&str)) -> Result<Vec<Row>> {
+    let attributes = slow(1000 * LATENCY, COMMAND);
     let attributes = attributes
         .each_ref()
         .map(|(name, value)| (*name, value.as_str()));
@@ -82,17 +83,20 @@ fn with_data(
     if written {
         fill(disk, 2 * BYTES)?;
     }
-    let variant = |what: usize, tasks: u64| Variant {
-        label: format!("{data}, {tasks} × {}", LABELS[what]),
-        way: Way::Offload { command: COMMAND },
-        run: Box::new(move || at_once(disk, tasks, [by_call, by_module][what])),
-    };
-    let variants = [
-        variant(0, 1),
-        variant(0, TASKS),
-        variant(1, 1),
-        variant(1, TASKS),
-    ];
+    let mut variants = Vec::new();
+    for (what, label) in LABELS.into_iter().enumerate() {
+        let series = format!("{label}, {data} moved");
+        for tasks in TASKS {
+            let copy = [by_call, by_module][what];
+            let run = move || at_once(disk, tasks, copy);
+            variants.push(Variant::point(
+                &series,
+                &tasks.to_string(),
+                Way::Offload { command: COMMAND },
+                run,
+            ));
+        }
+    }
     let setting = Setting {
         src: disk,
         dst: disk,

@@ -9,18 +9,17 @@ use blkcopy::size::human;
 use evidence::disk::Disk;
 
 use super::{copy_file_range, pair, slow, unwritten, Options};
-use crate::measure::{measure, Measured, Setting, Variant};
+use crate::measure::{measure, Setting, Variant};
 use crate::module;
-use crate::ratio::{Ratio, Target};
-use crate::report::Benchmark;
 use crate::way::Way;
+use copyreport::{Benchmark, Goal, Ratio, Row};
 
 const BYTES: u64 = 512 << 20;
 const LATENCIES: [u64; 3] = [0, 1, 5];
 const COMMANDS: [u64; 3] = [64 << 10, 1 << 20, 8 << 20];
 
 /// How much longer the system call may take.
-const TARGET: Target = Target::AtMost(1.1);
+const GOAL: Goal = Goal::AtMost(1.1);
 
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     module::load()?;
@@ -36,17 +35,17 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
                 human(command)
             );
             let times = pair(&variants, 2 * index, 2 * index + 1);
-            ratios.push(Ratio::new(name, sentence, times, Some(TARGET)));
+            ratios.push(Ratio::new(name, sentence, times).with_goal(GOAL));
         }
         all.extend(variants);
     }
     Ok(Benchmark {
-        name: "range",
+        name: "range".into(),
+        axis: None,
         title: format!(
             "{} within one disk, which moves no data, by one call",
             human(BYTES)
         ),
-        bytes: BYTES,
         variants: all,
         ratios,
         notes: Vec::new(),
@@ -54,9 +53,9 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
 }
 
 /// The system call and the engine in turns, for each size of commands.
-fn with_latency(latency: u64, options: &Options, say: &dyn Fn(&str)) -> Result<Vec<Measured>> {
+fn with_latency(latency: u64, options: &Options, say: &dyn Fn(&str)) -> Result<Vec<Row>> {
     let largest = COMMANDS.into_iter().max().unwrap_or_default();
-    let attributes = slow(latency, largest);
+    let attributes = slow(1000 * latency, largest);
     let attributes = attributes
         .each_ref()
         .map(|(name, value)| (*name, value.as_str()));
@@ -77,21 +76,13 @@ fn pair_of_variants(disk: &Disk, latency: u64, command: u64) -> [Variant<'_>; 2]
     let label = |what: &str| format!("{latency} ms, {}: {what}", human(command));
     let way = Way::Offload { command };
     [
-        Variant {
-            label: label("copy_file_range"),
-            way,
-            run: Box::new(move || {
-                disk.set_copy_max_bytes(command)?;
-                copy_file_range(disk, BYTES)
-            }),
-        },
-        Variant {
-            label: label("blkdev_copy_offload"),
-            way,
-            run: Box::new(move || {
-                disk.set_copy_max_bytes(command)?;
-                module::copy("offload", (disk, 0), (disk, BYTES), BYTES)
-            }),
-        },
+        Variant::new(label("copy_file_range"), way, move || {
+            disk.set_copy_max_bytes(command)?;
+            copy_file_range(disk, BYTES)
+        }),
+        Variant::new(label("blkdev_copy_offload"), way, move || {
+            disk.set_copy_max_bytes(command)?;
+            module::copy("offload", (disk, 0), (disk, BYTES), BYTES)
+        }),
     ]
 }

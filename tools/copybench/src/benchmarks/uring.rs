@@ -15,9 +15,9 @@ use io_uring::{opcode, squeue, types};
 use super::{filled, pair, Options};
 use crate::measure::{measure, Setting, Variant};
 use crate::module;
-use crate::ratio::{Ratio, Target};
-use crate::report::Benchmark;
+use crate::peers::{Place, Shape};
 use crate::way::Way;
+use copyreport::{Benchmark, Goal, Ratio};
 
 const BYTES: u64 = 64 << 20;
 const SMALL: u64 = 4096;
@@ -30,35 +30,37 @@ const AREA: u64 = 1 << 20;
 const STEP: u64 = 4099;
 
 /// How much longer small copies may take than small writes: 1 / 0.67.
-const SMALL_TARGET: Target = Target::AtMost(1.49);
+const SMALL_GOAL: Goal = Goal::AtMost(1.49);
 /// How much longer large copies may take than the engine alone.
-const LARGE_TARGET: Target = Target::AtMost(1.1);
+const LARGE_GOAL: Goal = Goal::AtMost(1.1);
 
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     module::load()?;
     let disk = filled(2 * BYTES, &[])?;
     disk.set_copy_max_bytes(LARGE)?;
-    let copies = |len: u64| Variant {
-        label: format!("io_uring, copies of {}", human(len)),
-        way: Way::Offload { command: len },
-        run: {
-            let disk = &disk;
-            Box::new(move || copy(disk, len))
-        },
+    let copies = |len: u64| {
+        Variant::new(
+            format!("io_uring, copies of {}", human(len)),
+            Way::Offload { command: len },
+            {
+                let disk = &disk;
+                move || copy(disk, len)
+            },
+        )
     };
     let variants = [
         copies(SMALL),
-        Variant {
-            label: format!("io_uring, writes of {}", human(SMALL)),
-            way: Way::Write,
-            run: Box::new(|| write(&disk, SMALL)),
-        },
+        Variant::new(
+            format!("io_uring, writes of {}", human(SMALL)),
+            Way::Write,
+            || write(&disk, SMALL),
+        ),
         copies(LARGE),
-        Variant {
-            label: "blkdev_copy_offload".into(),
-            way: Way::Offload { command: LARGE },
-            run: Box::new(|| module::copy("offload", (&disk, 0), (&disk, BYTES), BYTES)),
-        },
+        Variant::new(
+            "blkdev_copy_offload",
+            Way::Offload { command: LARGE },
+            || module::copy("offload", (&disk, 0), (&disk, BYTES), BYTES),
+        ),
     ];
     let setting = Setting {
         src: &disk,
@@ -69,25 +71,15 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     let small = format!("copies of {} take {{}} as long as writes", human(SMALL));
     let large = format!("copies of {} take {{}} as long as the engine", human(LARGE));
     Ok(Benchmark {
-        name: "uring",
+        name: "uring".into(),
+        axis: None,
         title: format!(
             "{} within one disk, {DEPTH} at a time, by one task",
             human(BYTES)
         ),
-        bytes: BYTES,
         ratios: vec![
-            Ratio::new(
-                "time_uring_small",
-                small,
-                pair(&variants, 0, 1),
-                Some(SMALL_TARGET),
-            ),
-            Ratio::new(
-                "time_uring_large",
-                large,
-                pair(&variants, 2, 3),
-                Some(LARGE_TARGET),
-            ),
+            Ratio::new("time_uring_small", small, pair(&variants, 0, 1)).with_goal(SMALL_GOAL),
+            Ratio::new("time_uring_large", large, pair(&variants, 2, 3)).with_goal(LARGE_GOAL),
         ],
         notes: Vec::new(),
         variants,
@@ -109,6 +101,28 @@ fn copy(disk: &Disk, len: u64) -> Result<Duration> {
         entry.with_tag(tag)
     };
     all(len, entry)
+}
+
+/// Copies from one place to another by entries of this shape, one after the other.
+pub fn copies(from: Place<'_>, to: Place<'_>, len: u64, shape: Shape) -> Result<Duration> {
+    let (src, dst) = (from.0.open(false)?, to.0.open(true)?);
+    let entry = |tag: u64| {
+        let at = tag * shape.piece;
+        let entry = Entry {
+            fd: dst.as_raw_fd(),
+            splice_fd_in: src.as_raw_fd(),
+            addr: to.1 + at,
+            addr3: shape.piece,
+            pad2: from.1 + at,
+            ..Entry::new(Command::Copy)
+        };
+        entry.with_tag(tag)
+    };
+    let depth = u32::try_from(shape.depth)?;
+    let started = Instant::now();
+    // SAFETY: The entries name no memory.
+    unsafe { copyring::execute(depth, len / shape.piece, shape.piece, entry)? };
+    Ok(started.elapsed())
 }
 
 /// Writes as much.
