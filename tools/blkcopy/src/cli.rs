@@ -119,6 +119,9 @@ pub struct CopyArgs {
     /// Open both without O_DIRECT: any alignment; the kernel has the device copy long parts that are whole pages
     #[arg(long)]
     pub buffered: bool,
+    /// Fail where the device does not copy, rather than read and write: with io_uring, between block devices
+    #[arg(long, conflicts_with = "buffered")]
+    pub require_offload: bool,
     /// Read source and destination back afterwards and compare them
     #[arg(long)]
     pub verify: bool,
@@ -150,6 +153,7 @@ impl CopyArgs {
         words.extend(self.jobs.map(|jobs| format!("--jobs {jobs}")));
         let switches = [
             (self.buffered, "--buffered"),
+            (self.require_offload, "--require-offload"),
             (self.verify, "--verify"),
             (self.json, "--json"),
             (self.quiet, "--quiet"),
@@ -187,9 +191,9 @@ pub struct GatherArgs {
     /// Have so many commands under way
     #[arg(long, short, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
-    /// Fail where the device cannot copy, rather than have the kernel read and write
+    /// Fail where the device does not copy, rather than read and write
     #[arg(long)]
-    pub offload_only: bool,
+    pub require_offload: bool,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
@@ -213,11 +217,11 @@ mod tests {
     #[test]
     fn a_command_can_be_given_again() {
         let copy = |text: &str| parse(text).unwrap().copy.unwrap();
-        let text = "a b --src-offset 1 --chunk 4096 --engine io_uring --jobs 2 --verify --force";
+        let text = "a b --src-offset 1 --chunk 4096 --engine io_uring --jobs 2 --require-offload --verify --force";
         let again = copy(text).again("--src-offset 9");
         assert_eq!(
             again,
-            "blkcopy a b --src-offset 9 --chunk 4096 --engine io_uring --jobs 2 --verify --force"
+            "blkcopy a b --src-offset 9 --chunk 4096 --engine io_uring --jobs 2 --require-offload --verify --force"
         );
         let mut odd = copy("a b");
         odd.source = "it's a disk".into();
@@ -256,12 +260,12 @@ mod tests {
 
     #[test]
     fn gather() {
-        let cli = parse("gather /dev/a list - --dst-offset 1G --offload-only").unwrap();
+        let cli = parse("gather /dev/a list - --dst-offset 1G --require-offload").unwrap();
         let Some(Command::Gather(gather)) = cli.command else {
             panic!("not gather")
         };
         assert_eq!((gather.lists.len(), gather.dst_offset), (2, 1 << 30));
-        assert!(gather.offload_only && gather.source.is_none());
+        assert!(gather.require_offload && gather.source.is_none());
         assert!(parse("gather /dev/a --dst-offset 0").is_err());
         let cli = parse("a b --engine io_uring").unwrap();
         assert_eq!(cli.copy.unwrap().engine, EngineKind::IoUring);

@@ -36,6 +36,9 @@ pub fn run(args: &CopyArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Repor
     (report.src_offset, report.dst_offset, report.length) =
         (plan.src_offset, plan.dst_offset, plan.length);
     may_be_written(&dst, sysfs, args.force)?;
+    if args.require_offload {
+        may_be_offloaded(&src, &dst)?;
+    }
 
     let work = Work {
         src_offset: plan.src_offset,
@@ -72,6 +75,10 @@ pub fn run(args: &CopyArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Repor
 /// The ring to copy with, if that is what was asked for, or is best.
 fn ring(args: &CopyArgs, both_devices: bool, dst: &File) -> Result<Option<Ring>> {
     if args.engine == EngineKind::CopyFileRange {
+        if args.require_offload {
+            let text = "--require-offload is only possible with io_uring: leave out --engine copy_file_range";
+            return Err(Failure::Refused(text.into()).into());
+        }
         return Ok(None);
     }
     let possible = both_devices && !args.buffered;
@@ -81,6 +88,9 @@ fn ring(args: &CopyArgs, both_devices: bool, dst: &File) -> Result<Option<Ring>>
     };
     match ring {
         Ok(ring) => Ok(Some(ring)),
+        Err(why) if args.require_offload => {
+            Err(Failure::Refused(format!("--require-offload is not possible: {why}")).into())
+        }
         Err(_) if args.engine == EngineKind::Auto => Ok(None),
         Err(why) => {
             Err(Failure::Refused(format!("--engine io_uring is not possible: {why}")).into())
@@ -110,6 +120,16 @@ pub(crate) fn may_be_written(dst: &Endpoint, sysfs: &Sysfs, force: bool) -> Resu
     Err(Failure::Refused(text).into())
 }
 
+/// Refuses what no device can copy, before anything is written.
+fn may_be_offloaded(src: &Endpoint, dst: &Endpoint) -> Result<()> {
+    match Snapshot::take(src, dst) {
+        Snapshot::Impossible(why) => {
+            Err(Failure::NotOffloaded(format!("{why}. Nothing was written")).into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether the kernel copies between these two itself, one way or the other.
 fn kernel_knows(src: &Endpoint, dst: &Endpoint) -> bool {
     let aware = |end: &Endpoint| {
@@ -133,7 +153,10 @@ fn transfer(
     let files = Files { src, dst };
     let add = |bytes| progress.add(bytes);
     let outcome = match ring {
-        Some(ring) => ring::run(work, ring, &files, stop, &add),
+        Some(ring) => {
+            let command = ring::command(args.require_offload);
+            ring::run(work, command, ring, &files, stop, &add)
+        }
         None => engine::run(work, &files, stop, &add),
     };
     let synced = dst.sync_all();
@@ -171,6 +194,12 @@ fn conclude(args: &CopyArgs, plan: Plan, outcome: Outcome, report: &mut Report) 
         args.again(&resume.to_string()),
     );
     let failure = match outcome.broken {
+        Some(broken) if args.require_offload && ring::is_not_offloaded(&broken.error) => {
+            Failure::NotOffloaded(format!(
+                "the device does not copy from {} to {}: {}. {copied}",
+                broken.src, broken.dst, broken.error,
+            ))
+        }
         Some(broken) => Failure::Incomplete(format!(
             "{} failed at source offset {}, destination offset {}: {}. {copied}",
             broken.what, broken.src, broken.dst, broken.error,

@@ -12,6 +12,8 @@ Exit codes:
   3    refused before anything was written: the device is in use, the range
        does not fit, is not aligned, or overlaps
   4    --verify found a difference
+  5    --require-offload: the device does not copy this; what was copied is
+       reported
   130  interrupted (SIGINT); what was copied is reported
   143  the same by SIGTERM";
 
@@ -33,6 +35,9 @@ pub enum Failure {
          (source offset {src}, destination offset {dst}); do not trust the destination"
     )]
     Differs { offset: u64, src: u64, dst: u64 },
+    /// Only the device was to copy, and it does not. The text says why, and how far it came.
+    #[error("{0}")]
+    NotOffloaded(String),
     /// SIGINT; after SIGTERM the program ends with [`TERMINATED`].
     #[error("interrupted. {0}")]
     Interrupted(String),
@@ -44,6 +49,7 @@ impl Failure {
             Failure::Incomplete(_) => 1,
             Failure::Refused(_) => 3,
             Failure::Differs { .. } => 4,
+            Failure::NotOffloaded(_) => 5,
             Failure::Interrupted(_) => 130,
         }
     }
@@ -78,6 +84,7 @@ mod tests {
                 src: 0,
                 dst: 0,
             },
+            Failure::NotOffloaded(String::new()),
             Failure::Interrupted(String::new()),
         ];
         for failure in all {

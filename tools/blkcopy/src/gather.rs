@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use copyring::{Command, Copy, Range, Ring, Source, MAX_RANGES};
+use copyring::{Copy, Range, Ring, Source, MAX_RANGES};
 
 use crate::chunk::Prefix;
 use crate::cli::GatherArgs;
@@ -82,6 +82,9 @@ pub fn run(args: &GatherArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Rep
     }
     let said = format!("Gathered exactly {copied} of {total} bytes, in the order of the list");
     Err(match error {
+        Some(error) if args.require_offload && ring::is_not_offloaded(&error) => {
+            Failure::NotOffloaded(format!("the device does not copy this: {error}. {said}"))
+        }
         Some(error) => Failure::Incomplete(format!("the copy failed: {error}. {said}")),
         None => Failure::Interrupted(said),
     }
@@ -209,10 +212,7 @@ impl Gather<'_> {
 
     fn push(&mut self, batch: &Batch) -> io::Result<()> {
         let copy = Copy {
-            command: match self.args.offload_only {
-                true => Command::Offload,
-                false => Command::Copy,
-            },
+            command: ring::command(self.args.require_offload),
             dst: self.files.1.as_raw_fd(),
             src: Some(self.files.0.as_raw_fd()),
             to: self.args.dst_offset + batch.to,

@@ -33,9 +33,24 @@ pub fn open(depth: usize, dst: &File) -> Result<Ring, String> {
     }
 }
 
+/// What to ask the kernel for. If offload is required, the device copies or nobody does.
+pub fn command(require_offload: bool) -> Command {
+    match require_offload {
+        true => Command::Offload,
+        false => Command::Copy,
+    }
+}
+
+/// Whether [`Command::Offload`] says with this error that the device does not copy, and nothing is broken.
+pub fn is_not_offloaded(error: &io::Error) -> bool {
+    let error = Errno::from_io_error(error);
+    matches!(error, Some(Errno::OPNOTSUPP | Errno::BUSY))
+}
+
 /// A copy that is under way, or to be sent.
 struct Engine<'a> {
     work: Work,
+    command: Command,
     files: &'a Files<'a>,
     ring: Ring,
     /// The next piece that was not begun.
@@ -52,6 +67,7 @@ struct Engine<'a> {
 /// added.
 pub fn run(
     work: Work,
+    command: Command,
     ring: Ring,
     files: &Files<'_>,
     stop: &AtomicBool,
@@ -59,6 +75,7 @@ pub fn run(
 ) -> Outcome {
     let mut engine = Engine {
         work,
+        command,
         files,
         ring,
         next: 0,
@@ -115,7 +132,7 @@ impl Engine<'_> {
                 },
             };
             let copy = Copy {
-                command: Command::Copy,
+                command: self.command,
                 dst: self.files.dst.as_raw_fd(),
                 src: Some(self.files.src.as_raw_fd()),
                 to: self.work.dst_offset + piece.offset,
@@ -142,10 +159,12 @@ impl Engine<'_> {
                 Some(Errno::CANCELED) if self.cancelled => return,
                 // Somebody uses a page there, or it cannot be written in any order. The system call has
                 // another way for that.
-                Some(Errno::BUSY | Errno::OPNOTSUPP) => match self.call(piece) {
-                    Ok(copied) => copied,
-                    Err(error) => return self.fail("copy_file_range", piece.offset, error),
-                },
+                _ if is_not_offloaded(&error) && self.command == Command::Copy => {
+                    match self.call(piece) {
+                        Ok(copied) => copied,
+                        Err(error) => return self.fail("copy_file_range", piece.offset, error),
+                    }
+                }
                 _ => return self.fail("the copy", piece.offset, error),
             },
         };
