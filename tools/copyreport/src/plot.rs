@@ -20,6 +20,8 @@ use crate::{Benchmark, Report, Row};
 type Pair = ((u8, u8, u8), (u8, u8, u8));
 
 const INK: Pair = ((0x1f, 0x23, 0x28), (0xe6, 0xed, 0xf3));
+/// Behind a picture that is a file of its own: nobody knows on what it is shown.
+const BACK: Pair = ((0xff, 0xff, 0xff), (0x0d, 0x11, 0x17));
 const FAINT: Pair = ((0xd8, 0xde, 0xe4), (0x3a, 0x42, 0x4c));
 const WHISKER: Pair = ((0x59, 0x63, 0x6e), (0x91, 0x98, 0xa1));
 /// What is not ours, in bars.
@@ -48,7 +50,7 @@ pub fn colour(series: usize) -> String {
 /// Rules that replace colours, for all elements within `scope`.
 pub fn style(scope: &str) -> String {
     let mut text = String::from("@media (prefers-color-scheme: dark) {\n");
-    for (light, dark) in [INK, FAINT, WHISKER, OTHERS].iter().chain(&SERIES) {
+    for (light, dark) in [INK, BACK, FAINT, WHISKER, OTHERS].iter().chain(&SERIES) {
         let (light, dark) = (hex(*light), hex(*dark));
         let _ = writeln!(
             text,
@@ -60,7 +62,11 @@ pub fn style(scope: &str) -> String {
 
 /// A picture that is a file of its own.
 pub fn standalone(svg: &str) -> String {
-    let style = format!("<style>\n{}</style>\n", style("svg"));
+    let back = format!(
+        "<rect width=\"100%\" height=\"100%\" fill=\"{}\"/>",
+        hex(BACK.0)
+    );
+    let style = format!("<style>\n{}</style>\n{back}\n", style("svg"));
     match svg.split_once('>') {
         // Behind the first tag.
         Some((tag, rest)) => format!("{tag}>\n{style}{}\n", rest.trim_start()),
