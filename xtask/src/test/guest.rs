@@ -12,9 +12,11 @@ use super::report::Sum;
 use crate::build::Context;
 use crate::build::Flavour;
 use crate::build::Guest;
+use crate::build::Kernel;
 use crate::build::When;
 use crate::guest::boot;
 use crate::guest::plain_job;
+use crate::guest::Finished;
 use crate::guest::Nvme;
 use crate::guest::Options;
 use crate::guest::Outcome;
@@ -170,28 +172,8 @@ pub fn check(
     }
     tools::build(context)?;
     let kernel = crate::build::build(context, options.variant(), When::Changed)?;
-    let mut command = vec![String::from("tests/check"), String::from("--results")];
-    command.push(String::from("/run/exchange/results"));
-    command.extend(arguments.iter().map(|word| String::from(*word)));
-    let mut job = plain_job(context, command, context.repo.clone());
-    // The programs of the tests are among what this machine needs.
-    let mut environment = vec![("REQUIRE_COPY_CLIENTS", "1")];
-    if !options.nvme.is_empty() {
-        // What was asked for has to be there, and is slow if it is emulated.
-        environment.extend([("REQUIRE_COPY_NVME", "1"), ("COPY_SLOW", "4")]);
-    }
-    if options.flavour == Flavour::Debug {
-        environment.extend(DEBUG_ENVIRONMENT);
-    }
-    for (name, value) in environment {
-        job.environment.push((name.into(), value.into()));
-    }
-    let mut sum = None;
-    let mut show = |line: &str| match Sum::parse(line) {
-        Some(found) => sum = Some(found),
-        None => println!("      {line}"),
-    };
-    let finished = boot(context, &kernel, options, &job, Sink::Lines(&mut show))?;
+    let mut show = |line: &str| println!("      {line}");
+    let (sum, finished) = run(context, &kernel, options, arguments, &mut show)?;
     finished.explain(options);
     let name = format!("tests in {}", kernel.variant);
     match sum {
@@ -215,6 +197,39 @@ pub fn check(
         );
     }
     Ok(())
+}
+
+/// Boots a kernel and runs `tests/check` with some arguments. Returns its results; `show` gets the lines before them.
+pub fn run(
+    context: &Context,
+    kernel: &Kernel,
+    options: &Options,
+    arguments: &[&str],
+    show: &mut dyn FnMut(&str),
+) -> Result<(Option<Sum>, Finished)> {
+    let mut command = vec![String::from("tests/check"), String::from("--results")];
+    command.push(String::from("/run/exchange/results"));
+    command.extend(arguments.iter().map(|word| String::from(*word)));
+    let mut job = plain_job(context, command, context.repo.clone());
+    // The programs of the tests are among what this machine needs.
+    let mut environment = vec![("REQUIRE_COPY_CLIENTS", "1")];
+    if !options.nvme.is_empty() {
+        // What was asked for has to be there, and is slow if it is emulated.
+        environment.extend([("REQUIRE_COPY_NVME", "1"), ("COPY_SLOW", "4")]);
+    }
+    if options.flavour == Flavour::Debug {
+        environment.extend(DEBUG_ENVIRONMENT);
+    }
+    for (name, value) in environment {
+        job.environment.push((name.into(), value.into()));
+    }
+    let mut sum = None;
+    let mut read = |line: &str| match Sum::parse(line) {
+        Some(found) => sum = Some(found),
+        None => show(line),
+    };
+    let finished = boot(context, kernel, options, &job, Sink::Lines(&mut read))?;
+    Ok((sum, finished))
 }
 
 #[cfg(test)]
