@@ -154,7 +154,7 @@ enum Command {
     ///
     /// The last line is `N passed, N failed, N skipped`.
     #[command(
-        after_help = "Examples:\n  ./x test\n  ./x test kunit um\n  ./x test um block/036\n  ./x test --debug um"
+        after_help = "Examples:\n  ./x test\n  ./x test kunit um\n  ./x test um block/036\n  ./x test --debug um\n  ./x test --seeded split-ignored"
     )]
     Test {
         /// Which suites; and of those that have a guest (um, qemu, nvme), only these tests.
@@ -163,6 +163,13 @@ enum Command {
         /// Kernels with lockdep, KASAN, kmemleak and the like, for um, qemu and nvme: takes hours.
         #[arg(long)]
         debug: bool,
+        /// Make the mistakes of `tests/seeded` in the kernel, or those that are named, and see that the tests find
+        /// them.
+        ///
+        /// Each takes a build and a guest, all of them an hour. What was found is remembered: a run that was stopped
+        /// goes on.
+        #[arg(long, value_name = "NAME", num_args = 0.., conflicts_with_all = ["targets", "debug"])]
+        seeded: Option<Vec<String>>,
     },
 
     /// Measure copies: ways to copy take turns in one guest, and their ratios are shown.
@@ -336,7 +343,11 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Demo { guest, arguments } => {
             return tools::demo(&context, guest, arguments);
         }
-        Command::Test { targets, debug } => {
+        Command::Test {
+            seeded: Some(names),
+            ..
+        } => return test::run_seeded(&context, &names),
+        Command::Test { targets, debug, .. } => {
             let flavour = FlavourArgs { debug, off: false }.flavour();
             return test::run(&context, targets, flavour);
         }
@@ -385,6 +396,8 @@ mod tests {
             "x test um block/036",
             "x test nvme/050",
             "x test host kernel",
+            "x test --seeded",
+            "x test --seeded one two",
         ] {
             assert!(Cli::try_parse_from(words.split(' ')).is_ok(), "{words}");
         }

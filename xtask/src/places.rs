@@ -11,19 +11,23 @@ use crate::build;
 use crate::build::Variant;
 use crate::cache::Cache;
 use crate::source;
+use crate::test;
 use crate::ui;
 
 /// The tree that takes one patch after the other, and what was built of it.
 const SERIES: &str = "series";
 
+/// What tests did about seeded mistakes.
+const SEEDED: &str = "seeded";
+
 /// What `path` knows.
 pub fn names() -> Vec<String> {
-    with_builds(&["cache", "linux", "logs"])
+    with_builds(&["cache", "linux", "logs", SEEDED])
 }
 
 /// What `clean` knows.
 pub fn cleanable() -> Vec<String> {
-    with_builds(&["all", "linux", "logs"])
+    with_builds(&["all", "linux", "logs", SEEDED])
 }
 
 fn with_builds(others: &[&str]) -> Vec<String> {
@@ -45,6 +49,7 @@ pub fn path(cache: &Cache, name: &str) -> Result<PathBuf> {
                 .dir
         }
         SERIES => build::series_folder(cache),
+        SEEDED => test::seeded_folder(cache),
         build => Variant::ALL
             .into_iter()
             .find(|variant| variant.to_string() == build)

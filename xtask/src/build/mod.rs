@@ -144,7 +144,7 @@ impl<'a> Work<'a> {
     pub fn build(&self, when: When) -> Result<Kernel> {
         let dir = self.dir();
         let stamp = dir.join(".x-built");
-        let identity = self.identity()?;
+        let identity = self.identity_with(&self.laid.identity)?;
         let image = dir.join(self.variant.image());
         let current = when == When::Changed
             && image.is_file()
@@ -204,14 +204,14 @@ impl<'a> Work<'a> {
         self.toolchain.rustfmt.as_deref()
     }
 
-    /// A text that changes when a build could have another result.
-    fn identity(&self) -> Result<String> {
+    /// A text that changes when a build could have another result; `series` is the identity of what was put into the
+    /// tree.
+    pub fn identity_with(&self, series: &str) -> Result<String> {
         let fragment = config::fragment(&self.context.repo, self.variant)?;
         Ok(format!(
-            "tree {} {}\nseries {}\n{}{fragment}",
+            "tree {} {}\nseries {series}\n{}{fragment}",
             self.tree.dir.display(),
             self.tree.version,
-            self.laid.identity,
             self.toolchain.identity()
         ))
     }

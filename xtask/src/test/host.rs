@@ -8,10 +8,12 @@ use anyhow::Result;
 use super::options;
 use super::report::Report;
 use super::report::Sum;
+use super::seeded;
 use super::structure;
 use crate::build::Context;
 use crate::host::command::logged;
 use crate::host::command::tail;
+use crate::source;
 use crate::tools;
 use crate::ui::Step;
 
@@ -35,6 +37,7 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
     check(context, report, "clippy", &clippy);
     options::run(&context.repo, report);
     structure::run(&context.repo, report);
+    seeded::check(context, source::cached(&context.cache)?.as_ref(), report);
     tests(context, report);
     Ok(())
 }

@@ -13,6 +13,7 @@ use anyhow::Result;
 use super::endian;
 use super::frames;
 use super::report::Report;
+use super::seeded;
 use crate::build::Context;
 use crate::build::Flavour;
 use crate::build::Variant;
@@ -52,6 +53,7 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
         Err(error) => report.fail("big-endian", &format!("{error:#}")),
     }
     format(&work, report);
+    seeded::check(context, Some(&work.tree), report);
     let dir = tempfile::tempdir().context("cannot create a temporary folder")?;
     let mailed = mail::write(context, &work.tree, dir.path())?;
     match mail::verify(context, &work.tree, &mailed) {

@@ -14,6 +14,7 @@ mod ktap;
 mod off;
 mod options;
 mod report;
+mod seeded;
 mod series;
 mod structure;
 
@@ -33,6 +34,7 @@ use crate::host::setup;
 use crate::ui;
 use report::Report;
 pub use report::Sum;
+pub use seeded::folder as seeded_folder;
 
 /// A group of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -127,7 +129,7 @@ fn sort(targets: Vec<Target>) -> (Vec<Suite>, Vec<String>) {
     (suites, tests)
 }
 
-/// Runs suites and prints the sum; success if nothing failed.
+/// Runs suites and prints the sum.
 pub fn run(context: &Context, targets: Vec<Target>, flavour: Flavour) -> Result<ExitCode> {
     let debug = flavour == Flavour::Debug;
     let (suites, tests) = sort(targets);
@@ -150,32 +152,49 @@ pub fn run(context: &Context, targets: Vec<Target>, flavour: Flavour) -> Result<
         let name = suite
             .to_possible_value()
             .map_or_else(String::new, |v| String::from(v.get_name()));
-        ui::heading(&format!("Suite {name}"));
-        let mut report = Report::new(&name);
-        let result = match suite {
-            Suite::Host => host::run(context, &mut report),
-            Suite::Kernel => kernel::run(context, &mut report),
-            Suite::Kunit => ktap::run(context, &mut report),
-            Suite::Um => guest::um(context, &mut report, flavour, &tests),
-            Suite::Clients => guest::clients(context, &mut report),
-            Suite::Qemu => guest::qemu(context, &mut report, flavour, &tests),
-            Suite::Nvme => guest::nvme(context, &mut report, flavour, &tests),
-            Suite::Off => off::run(context, &mut report),
-            Suite::Arch => arch::run(context, &mut report),
-            Suite::Examples => examples::run(context, &mut report),
-            Suite::Series => series::run(context, &mut report),
-        };
-        // A suite that cannot run is a failure; the others still tell something.
-        if let Err(error) = result {
-            report.fail("the suite itself", &format!("{error:#}"));
-        }
-        sum += report.finish();
+        sum += counted(&name, |report| match suite {
+            Suite::Host => host::run(context, report),
+            Suite::Kernel => kernel::run(context, report),
+            Suite::Kunit => ktap::run(context, report),
+            Suite::Um => guest::um(context, report, flavour, &tests),
+            Suite::Clients => guest::clients(context, report),
+            Suite::Qemu => guest::qemu(context, report, flavour, &tests),
+            Suite::Nvme => guest::nvme(context, report, flavour, &tests),
+            Suite::Off => off::run(context, report),
+            Suite::Arch => arch::run(context, report),
+            Suite::Examples => examples::run(context, report),
+            Suite::Series => series::run(context, report),
+        });
     }
+    Ok(tell(sum, start))
+}
+
+/// Has the tests find the seeded mistakes, or those with these names, and prints the sum.
+pub fn run_seeded(context: &Context, names: &[String]) -> Result<ExitCode> {
+    setup::ensure(&context.cache, &Purpose::ALL)?;
+    let start = Instant::now();
+    let sum = counted("seeded", |report| seeded::run(context, report, names));
+    Ok(tell(sum, start))
+}
+
+/// Runs one suite.
+fn counted(name: &str, suite: impl FnOnce(&mut Report) -> Result<()>) -> Sum {
+    ui::heading(&format!("Suite {name}"));
+    let mut report = Report::new(name);
+    // A suite that cannot run is a failure; the others still tell something.
+    if let Err(error) = suite(&mut report) {
+        report.fail("the suite itself", &format!("{error:#}"));
+    }
+    report.finish()
+}
+
+/// Says the sum; success if nothing failed.
+fn tell(sum: Sum, start: Instant) -> ExitCode {
     ui::note(&format!("all in {}", ui::elapsed(start.elapsed())));
     println!("{sum}");
-    Ok(if sum.failed == 0 {
+    if sum.failed == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    })
+    }
 }
