@@ -170,6 +170,9 @@ enum Command {
         /// goes on.
         #[arg(long, value_name = "NAME", num_args = 0.., conflicts_with_all = ["targets", "debug"])]
         seeded: Option<Vec<String>>,
+        /// A tree of upstream's blktests, for the suite blktests; it is only read.
+        #[arg(long, value_name = "DIR")]
+        tree: Option<PathBuf>,
     },
 
     /// Measure copies: ways to copy take turns in one guest, and their ratios are shown.
@@ -347,9 +350,14 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
             seeded: Some(names),
             ..
         } => return test::run_seeded(&context, &names),
-        Command::Test { targets, debug, .. } => {
+        Command::Test {
+            targets,
+            debug,
+            tree,
+            ..
+        } => {
             let flavour = FlavourArgs { debug, off: false }.flavour();
-            return test::run(&context, targets, flavour);
+            return test::run(&context, targets, flavour, tree.as_deref());
         }
         Command::Bench(arguments) => return bench::run(&context, arguments),
         Command::Series { dir } => {

@@ -29,8 +29,7 @@ pub fn um(context: &Context, report: &mut Report, flavour: Flavour, only: &[Stri
         timeout: Duration::from_secs(3000),
         ..Options::new(Guest::Um)
     };
-    let mut arguments = vec![String::from("block")];
-    arguments.extend(fabrics(&context.repo)?);
+    let arguments = um_tests(&context.repo)?;
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     check(
         context,
@@ -40,17 +39,30 @@ pub fn um(context: &Context, report: &mut Report, flavour: Flavour, only: &[Stri
     )
 }
 
+/// The names of all tests that User Mode Linux can run.
+pub fn um_tests(repo: &Path) -> Result<Vec<String>> {
+    let mut names = names(repo, "block", |_| true)?;
+    names.extend(fabrics(repo)?);
+    Ok(names)
+}
+
 /// What tests of NVMe begin with that bring a target of their own, and need no device.
 const FABRICS: &str = ". common/copy_fabrics";
 
 /// The names of these tests.
 fn fabrics(repo: &Path) -> Result<Vec<String>> {
+    names(repo, "nvme", |text| text.contains(FABRICS))
+}
+
+/// The names of tests of a group.
+fn names(repo: &Path, group: &str, wanted: impl Fn(&str) -> bool) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(repo.join("tests/nvme"))? {
+    for entry in fs::read_dir(repo.join("tests").join(group))? {
         let path = entry?.path();
         let number = path.file_name().unwrap_or_default().to_string_lossy();
-        if path.extension().is_none() && fs::read_to_string(&path)?.contains(FABRICS) {
-            names.push(format!("nvme/{number}"));
+        let is_test = number.parse::<u32>().is_ok();
+        if is_test && wanted(&fs::read_to_string(&path)?) {
+            names.push(format!("{group}/{number}"));
         }
     }
     names.sort();

@@ -2,6 +2,7 @@
 //! `./x test`: every suite adds to one sum, and the last line says it.
 
 mod arch;
+mod blktests;
 #[cfg(test)]
 mod cases;
 mod endian;
@@ -18,6 +19,7 @@ mod seeded;
 mod series;
 mod structure;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -61,6 +63,8 @@ pub enum Suite {
     Examples,
     /// Each patch of the series builds on those before it: only if it is named.
     Series,
+    /// All blktests-format tests in upstream's tree, by upstream's runner: only if it is named, with --tree.
+    Blktests,
 }
 
 /// What can be named: a suite, or a test of a guest, such as `block/036`.
@@ -130,7 +134,12 @@ fn sort(targets: Vec<Target>) -> (Vec<Suite>, Vec<String>) {
 }
 
 /// Runs suites and prints the sum.
-pub fn run(context: &Context, targets: Vec<Target>, flavour: Flavour) -> Result<ExitCode> {
+pub fn run(
+    context: &Context,
+    targets: Vec<Target>,
+    flavour: Flavour,
+    tree: Option<&Path>,
+) -> Result<ExitCode> {
     let debug = flavour == Flavour::Debug;
     let (suites, tests) = sort(targets);
     let suites = match suites.as_slice() {
@@ -164,6 +173,7 @@ pub fn run(context: &Context, targets: Vec<Target>, flavour: Flavour) -> Result<
             Suite::Arch => arch::run(context, report),
             Suite::Examples => examples::run(context, report),
             Suite::Series => series::run(context, report),
+            Suite::Blktests => blktests::run(context, report, tree),
         });
     }
     Ok(tell(sum, start))
