@@ -27,6 +27,7 @@ use crate::mail;
 use crate::places;
 use crate::test;
 use crate::test::Target;
+use crate::test::Wanted;
 use crate::tools;
 use crate::ui;
 
@@ -292,7 +293,6 @@ fn guest_duration(text: &str) -> Result<Duration> {
 
 /// Runs what the command line says.
 pub fn dispatch(cli: Cli) -> Result<ExitCode> {
-    build::require_x86_64(std::env::consts::ARCH)?;
     let context = Context {
         cache: Cache::open()?,
         repo: repository()?,
@@ -356,8 +356,12 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
             tree,
             ..
         } => {
-            let flavour = FlavourArgs { debug, off: false }.flavour();
-            return test::run(&context, targets, flavour, tree.as_deref());
+            let wanted = Wanted {
+                targets,
+                flavour: FlavourArgs { debug, off: false }.flavour(),
+                tree: tree.as_deref(),
+            };
+            return test::run(&context, wanted);
         }
         Command::Bench(arguments) => return bench::run(&context, arguments),
         Command::Series { dir } => {

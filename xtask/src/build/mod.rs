@@ -23,6 +23,7 @@ use crate::cache::Cache;
 use crate::host::command::find;
 use crate::host::needs::Purpose;
 use crate::host::setup;
+use crate::host::system::System;
 use crate::host::toolchain::Rust;
 use crate::host::toolchain::Toolchain;
 use crate::overlay;
@@ -107,6 +108,7 @@ pub struct Work<'a> {
 impl<'a> Work<'a> {
     /// Prepares the tree and finds the compilers. The caller holds the cache's lock.
     pub fn new(context: &'a Context, variant: Variant) -> Result<Self> {
+        ensure_possible(variant)?;
         let (tree, laid) = prepare_tree(context)?;
         Ok(Self::of(context, variant, tree, laid))
     }
@@ -231,6 +233,7 @@ pub fn built(context: &Context, variant: Variant) -> Option<Kernel> {
 
 /// Makes sure that a kernel is built, and returns it.
 pub fn build(context: &Context, variant: Variant, when: When) -> Result<Kernel> {
+    ensure_possible(variant)?;
     let mut purposes = vec![Purpose::Build, Purpose::Guest];
     if variant.guest == Guest::Qemu {
         purposes.push(Purpose::Qemu);
@@ -248,26 +251,15 @@ pub fn run(context: &Context, guest: Guest, flavour: Flavour) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the machine is one that the kernels are made for.
-pub fn require_x86_64(arch: &str) -> Result<()> {
-    if arch != "x86_64" {
-        bail!("this machine is {arch}: both guests are x86-64 only");
+/// Fails where the kernel cannot be built.
+fn ensure_possible(variant: Variant) -> Result<()> {
+    match System::here().cannot() {
+        Some(text) if variant.guest != Guest::Arm => bail!(text),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// The text of a file, or nothing if it is not there.
 fn text_of(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_x86_64_is_built_for() {
-        assert!(require_x86_64("x86_64").is_ok());
-        assert!(require_x86_64("aarch64").is_err());
-    }
 }

@@ -10,6 +10,7 @@ use super::command::output;
 use super::needs::missing;
 use super::needs::Purpose;
 use super::needs::NEEDS;
+use super::system::System;
 use super::toolchain::min_bindgen;
 use super::toolchain::Tool;
 use super::toolchain::Toolchain;
@@ -27,6 +28,7 @@ use crate::ui;
 /// Prints the report; `true` if everything that is needed is there.
 pub fn run(context: &Context) -> Result<bool> {
     let toolchain = Toolchain::find(&context.cache);
+    let system = System::here();
     println!("Compilers for the kernel");
     let rust = toolchain.rust.as_ref();
     let mut good = row("rustc", rust.map(|rust| &rust.rustc), MIN_RUSTC);
@@ -53,7 +55,7 @@ pub fn run(context: &Context) -> Result<bool> {
     }
 
     println!("Programs");
-    for need in &NEEDS {
+    for need in NEEDS.iter().filter(|need| need.is_for(&Purpose::ALL)) {
         if need.is_met() {
             let place = find(need.name()).unwrap_or_else(|| need.name().into());
             line(
@@ -65,7 +67,11 @@ pub fn run(context: &Context) -> Result<bool> {
             line(
                 false,
                 need.name(),
-                format!("missing: {} (package {})", need.why, need.package),
+                format!(
+                    "missing: {} (package {})",
+                    need.why,
+                    system.package(need.package)
+                ),
             );
         }
     }
@@ -87,6 +93,10 @@ pub fn run(context: &Context) -> Result<bool> {
     }
 
     println!("Machine");
+    line(true, "system", &system.name);
+    if let Some(text) = system.cannot() {
+        line(false, "guests", text);
+    }
     let qemu = Variant {
         guest: Guest::Qemu,
         flavour: Flavour::Normal,

@@ -9,4 +9,5 @@ pub mod needs;
 mod plan;
 pub mod setup;
 pub mod suite;
+pub mod system;
 pub mod toolchain;

@@ -15,12 +15,23 @@ pub enum Purpose {
     Guest,
     /// To boot QEMU.
     Qemu,
-    /// To run all tests.
-    Test,
+    /// To look at how code is written, and to make patches of it.
+    Style,
+    /// The programs that tests in guests use.
+    Programs,
+    /// To run them in a tree of upstream's tests.
+    Blktests,
 }
 
 impl Purpose {
-    pub const ALL: [Self; 4] = [Self::Build, Self::Guest, Self::Qemu, Self::Test];
+    /// All but those for suites that need something of the user anyway.
+    pub const ALL: [Self; 5] = [
+        Self::Build,
+        Self::Guest,
+        Self::Qemu,
+        Self::Style,
+        Self::Programs,
+    ];
 }
 
 /// How a thing is recognized.
@@ -55,7 +66,7 @@ const fn program(
 
 /// All of them, except the compilers, of which there is a choice.
 #[rustfmt::skip]
-pub const NEEDS: [Need; 31] = [
+pub const NEEDS: [Need; 33] = [
     program(Purpose::Build, "make", "make", "builds the kernel"),
     program(Purpose::Build, "gcc", "gcc", "links programs of the host"),
     program(Purpose::Build, "flex", "flex", "the kernel's configuration program"),
@@ -75,20 +86,22 @@ pub const NEEDS: [Need; 31] = [
     program(Purpose::Guest, "switch_root", "util-linux", "enters the guest's root"),
     program(Purpose::Guest, "mount", "mount", "mounts what the guest needs"),
     program(Purpose::Qemu, "qemu-system-x86_64", "qemu-system-x86", "the QEMU guest"),
-    program(Purpose::Test, "git", "git", "writes the patch series"),
-    program(Purpose::Test, "sfdisk", "fdisk", "partitions test devices"),
-    program(Purpose::Test, "dmsetup", "dmsetup", "stacks test devices"),
-    program(Purpose::Test, "fio", "fio", "makes load in tests"),
-    program(Purpose::Test, "nvme", "nvme-cli", "asks NVMe devices"),
-    program(Purpose::Test, "ip", "iproute2", "connects the guest with itself"),
-    program(Purpose::Test, "mkfs.ext2", "e2fsprogs", "file systems in tests"),
-    program(Purpose::Test, "mkfs.xfs", "xfsprogs", "file systems that share blocks in tests"),
-    program(Purpose::Test, "tc", "iproute2", "slows networks down in tests"),
-    program(Purpose::Test, "qemu-img", "qemu-utils", "copies in tests"),
-    program(Purpose::Test, "xfs_io", "xfsprogs", "copies in tests"),
-    program(Purpose::Test, "lvm", "lvm2", "moves volumes in tests"),
-    program(Purpose::Test, "ps", "procps", "watches processes in tests"),
-    program(Purpose::Test, "hostname", "hostname", "names the guest"),
+    program(Purpose::Style, "git", "git", "writes the patch series"),
+    program(Purpose::Programs, "sfdisk", "fdisk", "partitions test devices"),
+    program(Purpose::Programs, "dmsetup", "dmsetup", "stacks test devices"),
+    program(Purpose::Programs, "fio", "fio", "makes load in tests"),
+    program(Purpose::Programs, "nvme", "nvme-cli", "asks NVMe devices"),
+    program(Purpose::Programs, "ip", "iproute2", "connects the guest with itself"),
+    program(Purpose::Programs, "mkfs.ext2", "e2fsprogs", "file systems in tests"),
+    program(Purpose::Programs, "mkfs.xfs", "xfsprogs", "file systems that share blocks in tests"),
+    program(Purpose::Programs, "tc", "iproute2", "slows networks down in tests"),
+    program(Purpose::Programs, "qemu-img", "qemu-utils", "copies in tests"),
+    program(Purpose::Programs, "xfs_io", "xfsprogs", "copies in tests"),
+    program(Purpose::Programs, "lvm", "lvm2", "moves volumes in tests"),
+    program(Purpose::Programs, "ps", "procps", "watches processes in tests"),
+    program(Purpose::Programs, "hostname", "hostname", "names the guest"),
+    program(Purpose::Blktests, "udevadm", "udev", "waits for devices in upstream's helpers"),
+    program(Purpose::Blktests, "gawk", "gawk", "reads results in upstream's runner"),
 ];
 
 impl Need {
@@ -98,6 +111,11 @@ impl Need {
             Sign::Program(name) => find(name).is_some(),
             Sign::File(path) => Path::new(path).exists(),
         }
+    }
+
+    /// Whether one of these purposes asks for it.
+    pub fn is_for(&self, purposes: &[Purpose]) -> bool {
+        purposes.contains(&self.purpose)
     }
 
     /// What to call it.
@@ -113,7 +131,7 @@ impl Need {
 pub fn missing(purposes: &[Purpose]) -> Vec<&'static Need> {
     NEEDS
         .iter()
-        .filter(|need| purposes.contains(&need.purpose) && !need.is_met())
+        .filter(|need| need.is_for(purposes) && !need.is_met())
         .collect()
 }
 
@@ -128,16 +146,16 @@ pub struct Compilers {
 }
 
 impl Compilers {
-    /// What of a toolchain is missing; formatter and linter only count for tests.
+    /// What of a toolchain is missing; formatter and linter only count for style.
     pub fn missing(toolchain: &Toolchain, purposes: &[Purpose]) -> Self {
         let build = purposes.contains(&Purpose::Build);
-        let test = purposes.contains(&Purpose::Test);
+        let style = purposes.contains(&Purpose::Style);
         Self {
             rust: build && toolchain.rust.is_none(),
             llvm: build && toolchain.llvm.is_none(),
             bindgen: build && toolchain.bindgen.is_none(),
-            rustfmt: test && toolchain.rustfmt.is_none(),
-            clippy: test && toolchain.clippy.is_none(),
+            rustfmt: style && toolchain.rustfmt.is_none(),
+            clippy: style && toolchain.clippy.is_none(),
         }
     }
 

@@ -17,6 +17,7 @@ use super::needs::missing;
 use super::needs::Compilers;
 use super::needs::Purpose;
 use super::plan::Plan;
+use super::system::System;
 use super::toolchain::min_bindgen;
 use super::toolchain::Toolchain;
 use super::toolchain::Version;
@@ -51,12 +52,13 @@ fn install(cache: &Cache, purposes: &[Purpose], yes: bool) -> Result<()> {
         return Ok(());
     }
     ui::heading("Something is missing on this machine");
+    let system = System::here();
     for need in &needs {
         ui::note(&format!(
             "{}: {} (package {})",
             need.name(),
             need.why,
-            need.package
+            system.package(need.package)
         ));
     }
     for name in names(compilers) {
@@ -81,9 +83,13 @@ fn install(cache: &Cache, purposes: &[Purpose], yes: bool) -> Result<()> {
         }
         Err(reason) => {
             packages.extend(choose(compilers, clang).unwrap_or_default());
+            let others = Compilers {
+                bindgen: false,
+                ..compilers
+            };
             // bindgen alone needs no root.
-            if !packages.is_empty() {
-                bail!("{}", advice(&reason, &packages));
+            if !packages.is_empty() || others.any() {
+                bail!("{}", advice(&reason, &system, &packages, compilers));
             }
         }
     }
@@ -212,18 +218,24 @@ fn choose_from(
     Ok(packages)
 }
 
-fn advice(reason: &NoApt, packages: &[String]) -> String {
-    let list = packages.join(" ");
-    match reason {
-        NoApt::Absent => format!(
-            "this system has no apt: install what Debian calls\n   {list}\n   and a Rust toolchain \
-             ({MIN_RUSTC} or later, with rust-src), clang, lld and llvm ({MIN_LLVM} or later)"
+/// What to do where nothing can be installed.
+fn advice(reason: &NoApt, system: &System, packages: &[String], compilers: Compilers) -> String {
+    let mut lines = vec![match reason {
+        NoApt::Absent => format!("{} has no apt, so nothing was installed:", system.name),
+        NoApt::NotAllowed => String::from(
+            "something is missing, and neither root nor sudo is available here, so nothing was installed:",
         ),
-        NoApt::NotAllowed => format!(
-            "these packages are missing, and neither root nor sudo is available here. As root:\n   \
-             apt-get install --no-install-recommends {list}"
-        ),
+    }];
+    if !packages.is_empty() {
+        lines.push(system.by_hand(packages));
     }
+    if *reason == NoApt::Absent && compilers.any() {
+        lines.push(format!(
+            "compilers for the kernel (Rust {MIN_RUSTC} or later, LLVM {MIN_LLVM} or later): {}",
+            system.compilers()
+        ));
+    }
+    lines.join("\n   ")
 }
 
 /// Builds bindgen in the cache: Debian 12 has none that the kernel accepts.
@@ -359,7 +371,11 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("rustup"), "{error}");
-        let text = advice(&NoApt::NotAllowed, &[String::from("make")]);
-        assert!(text.contains("apt-get install --no-install-recommends make"));
+        let packages = [String::from("make")];
+        let system = System::here();
+        let text = advice(&NoApt::Absent, &system, &packages, ALL);
+        assert!(text.contains("make") && text.contains("rust"), "{text}");
+        let text = advice(&NoApt::NotAllowed, &system, &packages, ALL);
+        assert!(text.contains("sudo") && text.contains("make"), "{text}");
     }
 }

@@ -33,6 +33,7 @@ use crate::build::Context;
 use crate::build::Flavour;
 use crate::host::needs::Purpose;
 use crate::host::setup;
+use crate::host::system::System;
 use crate::ui;
 use report::Report;
 pub use report::Sum;
@@ -121,6 +122,34 @@ const ALL: [Suite; 6] = [
 /// Those that make sense in a debug kernel.
 const DEBUG: [Suite; 3] = [Suite::Um, Suite::Qemu, Suite::Nvme];
 
+impl Suite {
+    /// What the machine has to have for it.
+    fn purposes(self) -> &'static [Purpose] {
+        use Purpose::{Blktests, Build, Guest, Programs, Qemu, Style};
+        match self {
+            Self::Host => &[Style],
+            Self::Arch => &[Build],
+            Self::Kernel | Self::Series => &[Build, Style],
+            Self::Kunit => &[Build, Guest],
+            Self::Um | Self::Clients | Self::Off => &[Build, Guest, Programs],
+            Self::Qemu | Self::Nvme => &[Build, Guest, Qemu, Programs],
+            Self::Blktests => &[Build, Guest, Programs, Blktests],
+            Self::Examples => &Purpose::ALL,
+        }
+    }
+
+    /// Why it cannot run on this machine.
+    fn cannot(self) -> Option<String> {
+        let everywhere = matches!(self, Self::Host | Self::Arch);
+        System::here().cannot().filter(|_| !everywhere)
+    }
+
+    fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| String::from(value.get_name()))
+    }
+}
+
 /// Suites, and tests.
 fn sort(targets: Vec<Target>) -> (Vec<Suite>, Vec<String>) {
     let (mut suites, mut tests) = (Vec::new(), Vec::new());
@@ -133,15 +162,20 @@ fn sort(targets: Vec<Target>) -> (Vec<Suite>, Vec<String>) {
     (suites, tests)
 }
 
+/// Which tests are wanted.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    pub targets: Vec<Target>,
+    pub flavour: Flavour,
+    /// A tree of upstream's tests.
+    pub tree: Option<&'a Path>,
+}
+
 /// Runs suites and prints the sum.
-pub fn run(
-    context: &Context,
-    targets: Vec<Target>,
-    flavour: Flavour,
-    tree: Option<&Path>,
-) -> Result<ExitCode> {
+pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
+    let Wanted { flavour, tree, .. } = wanted;
     let debug = flavour == Flavour::Debug;
-    let (suites, tests) = sort(targets);
+    let (suites, tests) = sort(wanted.targets);
     let suites = match suites.as_slice() {
         [] if !tests.is_empty() => &[Suite::Um],
         [] if debug => &DEBUG[..],
@@ -154,14 +188,22 @@ pub fn run(
     if debug && suites.iter().any(|suite| !DEBUG.contains(suite)) {
         bail!("--debug is for the suites um, qemu and nvme, which have guests that can be slow");
     }
-    setup::ensure(&context.cache, &Purpose::ALL)?;
+    let possible = suites.iter().filter(|suite| suite.cannot().is_none());
+    let purposes: Vec<Purpose> = possible
+        .flat_map(|suite| suite.purposes())
+        .copied()
+        .collect();
+    setup::ensure(&context.cache, &purposes)?;
     let start = Instant::now();
-    let mut sum = Sum::default();
+    let mut total = Sum::default();
     for suite in suites {
-        let name = suite
-            .to_possible_value()
-            .map_or_else(String::new, |v| String::from(v.get_name()));
-        sum += counted(&name, |report| match suite {
+        let name = suite.name();
+        let cannot = suite.cannot();
+        total += counted(&name, |report| match suite {
+            _ if cannot.is_some() => {
+                report.skip("the suite", &cannot.unwrap_or_default());
+                Ok(())
+            }
             Suite::Host => host::run(context, report),
             Suite::Kernel => kernel::run(context, report),
             Suite::Kunit => ktap::run(context, report),
@@ -176,7 +218,7 @@ pub fn run(
             Suite::Blktests => blktests::run(context, report, tree),
         });
     }
-    Ok(tell(sum, start))
+    Ok(tell(total, start))
 }
 
 /// Has the tests find the seeded mistakes, or those with these names, and prints the sum.
