@@ -161,6 +161,9 @@ enum Command {
         /// Which suites; and of those that have a guest (um, qemu, nvme), only these tests.
         #[arg(value_name = "SUITE|TEST", value_parser = Target::parser())]
         targets: Vec<Target>,
+        /// All suites, those that otherwise have to be named as well: takes hours.
+        #[arg(long, conflicts_with_all = ["targets", "debug", "seeded"])]
+        all: bool,
         /// Kernels with lockdep, KASAN, kmemleak and the like, for um, qemu and nvme: takes hours.
         #[arg(long)]
         debug: bool,
@@ -352,12 +355,14 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
         } => return test::run_seeded(&context, &names),
         Command::Test {
             targets,
+            all,
             debug,
             tree,
             ..
         } => {
             let wanted = Wanted {
                 targets,
+                all,
                 flavour: FlavourArgs { debug, off: false }.flavour(),
                 tree: tree.as_deref(),
             };

@@ -150,6 +150,17 @@ impl Suite {
     }
 }
 
+/// All suites, but for one whose tests another has as well, and one that cannot run without a tree.
+fn every(tree: Option<&Path>) -> Vec<Suite> {
+    let all = Suite::value_variants().iter().copied();
+    all.filter(|suite| match suite {
+        Suite::Clients => false,
+        Suite::Blktests => tree.is_some(),
+        _ => true,
+    })
+    .collect()
+}
+
 /// Suites, and tests.
 fn sort(targets: Vec<Target>) -> (Vec<Suite>, Vec<String>) {
     let (mut suites, mut tests) = (Vec::new(), Vec::new());
@@ -166,6 +177,8 @@ fn sort(targets: Vec<Target>) -> (Vec<Suite>, Vec<String>) {
 #[derive(Debug)]
 pub struct Wanted<'a> {
     pub targets: Vec<Target>,
+    /// Every suite.
+    pub all: bool,
     pub flavour: Flavour,
     /// A tree of upstream's tests.
     pub tree: Option<&'a Path>,
@@ -176,7 +189,9 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
     let Wanted { flavour, tree, .. } = wanted;
     let debug = flavour == Flavour::Debug;
     let (suites, tests) = sort(wanted.targets);
+    let every = every(tree);
     let suites = match suites.as_slice() {
+        _ if wanted.all => &every[..],
         [] if !tests.is_empty() => &[Suite::Um],
         [] if debug => &DEBUG[..],
         [] => &ALL[..],
@@ -196,10 +211,12 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
     setup::ensure(&context.cache, &purposes)?;
     let start = Instant::now();
     let mut total = Sum::default();
+    let mut lines = Vec::new();
     for suite in suites {
         let name = suite.name();
         let cannot = suite.cannot();
-        total += counted(&name, |report| match suite {
+        let began = Instant::now();
+        let sum = counted(&name, |report| match suite {
             _ if cannot.is_some() => {
                 report.skip("the suite", &cannot.unwrap_or_default());
                 Ok(())
@@ -217,6 +234,15 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
             Suite::Series => series::run(context, report),
             Suite::Blktests => blktests::run(context, report, tree),
         });
+        lines.push(format!(
+            "{name:9} {:>12}  {sum}",
+            ui::elapsed(began.elapsed())
+        ));
+        total += sum;
+    }
+    if lines.len() > 1 {
+        ui::heading("All suites");
+        lines.iter().for_each(|line| ui::note(line));
     }
     Ok(tell(total, start))
 }
