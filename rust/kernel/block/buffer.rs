@@ -239,7 +239,8 @@ impl<T: Copy + Send> Buffer<T> {
     ) {
         let op = match direction {
             Direction::Read => bindings::req_op_REQ_OP_READ,
-            Direction::Write => bindings::req_op_REQ_OP_WRITE,
+            // Somebody waits, as for a direct write: writeback throttling is not for that.
+            Direction::Write => bindings::req_op_REQ_OP_WRITE | bindings::REQ_IDLE,
         };
         self.give_back();
         self.0.tag = tag;
