@@ -24,14 +24,26 @@ pub fn machine(context: &Context, kernel: &Kernel, options: &Options) -> Result<
     Ok(Machine {
         cpu: model(&cpus).map_or_else(unknown, String::from),
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
-        guest_cpus: options.cpus,
+        guest_cpus: if options.counts_instructions {
+            1
+        } else {
+            options.cpus
+        },
         guest_memory: options.memory,
-        guest: guest::machine_name(context, kernel)?.into(),
+        guest: name(context, kernel, options)?.into(),
         host: host.trim().into(),
         date: date.unwrap_or_else(|_| unknown()).trim().into(),
         commit: commit(&context.repo).unwrap_or_else(|_| unknown()),
         command: format!("./x {}", shell_words::join(words)),
     })
+}
+
+/// What runs the kernel.
+fn name(context: &Context, kernel: &Kernel, options: &Options) -> Result<&'static str> {
+    if options.counts_instructions {
+        return Ok("QEMU, emulated (TCG), counting instructions");
+    }
+    guest::machine_name(context, kernel)
 }
 
 /// The first processor's name.

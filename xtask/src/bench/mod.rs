@@ -28,7 +28,7 @@ use crate::ui;
 use files::Files;
 
 /// What can be measured. The guest knows them too, but need not boot for a mistyped word.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "ways",
     "latency",
     "sizes",
@@ -42,10 +42,14 @@ const NAMES: [&str; 13] = [
     "buffered",
     "fabrics",
     NVME,
+    INSTRUCTIONS,
 ];
 
 /// It wants a device that only QEMU has.
 const NVME: &str = "nvme";
+
+/// It wants a guest whose time counts instructions. Nothing else can be measured there.
+const INSTRUCTIONS: &str = "instructions";
 
 /// Where the guest leaves what it has found, and under which name that is found here.
 const OUTPUT: &str = "/run/exchange/results/bench.json";
@@ -102,11 +106,22 @@ impl Arguments {
         if !can_nvme && self.names.iter().any(|name| name == NVME) {
             bail!("User Mode Linux has no NVMe device: add --guest qemu");
         }
+        let counts = self.counts_instructions();
+        if counts && (self.guest != Guest::Qemu || self.names.len() > 1) {
+            bail!(
+                "instructions are counted alone, and by QEMU: ./x bench instructions --guest qemu"
+            );
+        }
         if self.names.is_empty() {
-            let names = NAMES.into_iter().filter(|name| can_nvme || *name != NVME);
+            let names = NAMES.into_iter().filter(|name| *name != INSTRUCTIONS);
+            let names = names.filter(|name| can_nvme || *name != NVME);
             self.names = names.map(String::from).collect();
         }
         Ok(())
+    }
+
+    fn counts_instructions(&self) -> bool {
+        self.names.iter().any(|name| name == INSTRUCTIONS)
     }
 
     /// The device that is needed: what is copied is in it twice.
@@ -142,6 +157,7 @@ impl Arguments {
             memory: self.memory,
             nvme: self.nvme(),
             timeout: if self.full { LONG } else { SHORT },
+            counts_instructions: self.counts_instructions(),
             ..Options::new(self.guest)
         }
     }
@@ -228,5 +244,18 @@ mod tests {
         let all = parse("bench --guest qemu --size 1G").unwrap();
         assert_eq!((all.names.len(), all.nvme().len()), (13, 1));
         assert_eq!(all.nvme()[0].size, 2 << 30);
+    }
+
+    #[test]
+    fn instructions_are_counted_alone() {
+        let parse = |words: &str| {
+            let mut arguments = Cli::try_parse_from(words.split(' ')).unwrap().arguments;
+            arguments.choose().map(|()| arguments.options())
+        };
+        assert!(parse("bench instructions").is_err());
+        assert!(parse("bench instructions small --guest qemu").is_err());
+        let options = parse("bench instructions --guest qemu").unwrap();
+        assert!(options.counts_instructions);
+        assert!(!parse("bench --guest qemu").unwrap().counts_instructions);
     }
 }

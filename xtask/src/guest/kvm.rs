@@ -49,6 +49,22 @@ impl Accelerator {
     }
 }
 
+/// QEMU's options for a processor of which each instruction takes a nanosecond. It copies memory by loads and stores:
+/// how QEMU counts what repeats itself is its own affair.
+pub fn counting() -> Vec<String> {
+    let cpu = format!("{CPU},erms=off,fsrm=off");
+    [
+        "-accel",
+        "tcg,thread=single",
+        "-icount",
+        "shift=0",
+        "-cpu",
+        &cpu,
+    ]
+    .map(String::from)
+    .to_vec()
+}
+
 /// Whether TCG can run each of the guest's CPUs in a thread of its own.
 ///
 /// Before QEMU 8.1 a CPU could translate code that another one was just changing, and keep the old

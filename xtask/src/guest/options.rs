@@ -33,6 +33,8 @@ pub struct Options {
     pub timeout: Duration,
     /// Do not count what the kernel complains of.
     pub allow_warnings: bool,
+    /// Each instruction takes a nanosecond of the guest's time, on one processor (QEMU).
+    pub counts_instructions: bool,
 }
 
 impl Options {
@@ -51,6 +53,7 @@ impl Options {
             nvme: Vec::new(),
             timeout: Duration::from_secs(600),
             allow_warnings: false,
+            counts_instructions: false,
         }
     }
 

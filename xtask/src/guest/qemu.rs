@@ -36,7 +36,11 @@ pub fn start(
         find(PROGRAM).with_context(|| format!("{PROGRAM} is not installed: run `./x setup`"))?;
     let channels = Channels::new(interactive)?;
     let mut program = vec![qemu.display().to_string()];
-    program.extend(kvm::accelerator(context, kernel)?.arguments(&qemu));
+    if options.counts_instructions {
+        program.extend(kvm::counting());
+    } else {
+        program.extend(kvm::accelerator(context, kernel)?.arguments(&qemu));
+    }
     program.extend(machine(options));
     program.extend(["-serial".into(), format!("file:{}", log.display())]);
     program.extend(shared("root", Path::new("/"), true));
@@ -63,7 +67,12 @@ pub fn start(
 /// The parts that every guest has.
 fn machine(options: &Options) -> Vec<String> {
     let memory = format!("{}M", options.memory >> 20);
-    let cpus = options.cpus.to_string();
+    let cpus = if options.counts_instructions {
+        1
+    } else {
+        options.cpus
+    };
+    let cpus = cpus.to_string();
     [
         "-machine",
         "q35",

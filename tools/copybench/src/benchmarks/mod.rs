@@ -6,6 +6,7 @@ mod chunk;
 mod discard;
 mod fabrics;
 mod halves;
+mod instructions;
 mod latency;
 mod nvme;
 mod offload;
@@ -58,6 +59,8 @@ pub enum Name {
     Fabrics,
     /// The same as `offload` on an NVMe device, and against Copy commands that a program makes
     Nvme,
+    /// The same as `small`, in a guest whose time counts instructions; only if it is named
+    Instructions,
 }
 
 /// How much time it may take.
@@ -103,6 +106,7 @@ pub fn run(name: Name, options: &Options, say: &dyn Fn(&str)) -> Result<Benchmar
         Name::Offload => offload::run(options, say),
         Name::Buffered => buffered::run(options, say),
         Name::Fabrics => fabrics::run(options, say),
+        Name::Instructions => instructions::run(options, say),
         Name::Nvme => nvme::run(options, say),
     }
 }

@@ -20,7 +20,7 @@ use super::{filled, pair, Options};
 use crate::measure::{measure, Setting, Variant};
 use crate::way::Way;
 
-const SIZE: u64 = 4096;
+pub const SIZE: u64 = 4096;
 const DEPTH: u32 = 32;
 const AREA: u64 = 1 << 20;
 /// From one place to the next, in multiples of the size. It is odd, so all places have their turn, and no two
