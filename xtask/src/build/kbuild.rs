@@ -26,14 +26,19 @@ fn estimate(variant: Variant) -> u64 {
     }
 }
 
-/// A `make` in the tree with the compilers that were found.
-pub fn command(work: &Work<'_>) -> Result<Command> {
-    let variables = work.toolchain.make_variables().map_err(|missing| {
+/// The compilers that were found, as variables of `make`.
+pub fn variables(work: &Work<'_>) -> Result<Vec<String>> {
+    work.toolchain.make_variables().map_err(|missing| {
         anyhow!(
             "{} missing to build the kernel: run `./x setup`",
             missing.join(" and ")
         )
-    })?;
+    })
+}
+
+/// A `make` in the tree with the compilers that were found.
+pub fn command(work: &Work<'_>) -> Result<Command> {
+    let variables = variables(work)?;
     let mut command = Command::new("make");
     command.arg("-C").arg(&work.tree.dir);
     command.arg(format!("O={}", work.dir().display()));

@@ -192,6 +192,12 @@ impl<'a> Work<'a> {
         kbuild::command(self)
     }
 
+    /// Has another program's `make` use our compilers: by its environment, and by the variables that are returned.
+    pub fn compilers(&self, command: &mut Command) -> Result<Vec<String>> {
+        command.envs(self.toolchain.environment(&self.context.cache));
+        kbuild::variables(self)
+    }
+
     /// A program of the LLVM release that builds the kernel.
     pub fn llvm_tool(&self, name: &str) -> Option<PathBuf> {
         find(&format!("{name}{}", self.toolchain.llvm.as_ref()?.suffix))

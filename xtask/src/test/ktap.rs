@@ -1,26 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
-//! KUnit: the kernel tests itself at boot and writes the results, as KTAP, to its log.
+//! KUnit: the kernel tests itself at boot and writes the results, as KTAP, to its log. `kunit.py` of the kernel reads
+//! them, as it does for everybody else, and takes our `.kunitconfig`.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
+use anyhow::bail;
 use anyhow::Context as _;
 use anyhow::Result;
+use serde::Deserialize;
 
 use super::report::Report;
 use super::report::Sum;
 use crate::build::Context;
 use crate::build::Guest;
+use crate::build::Variant;
 use crate::build::When;
+use crate::build::Work;
 use crate::guest::boot;
-use crate::guest::message;
 use crate::guest::plain_job;
 use crate::guest::Options;
 use crate::guest::Outcome;
 use crate::guest::Sink;
+use crate::ui::Step;
 
 /// How the names of our suites begin.
 const OURS: &str = "blk_copy";
+
+/// The folder with our `.kunitconfig`.
+const CONFIG: &str = "block/copy";
 
 /// Boots User Mode Linux with KUnit switched on and counts.
 pub fn run(context: &Context, report: &mut Report) -> Result<()> {
@@ -36,39 +46,26 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
     let mut show = |line: &str| println!("      {line}");
     let finished = boot(context, &kernel, &options, &job, Sink::Lines(&mut show))?;
     finished.explain(&options);
-    let text = fs::read(&finished.log)
-        .with_context(|| format!("cannot read {}", finished.log.display()))?;
-    let parsed = parse(&String::from_utf8_lossy(&text));
-    for suite in &parsed.suites {
-        let failures: Vec<String> = suite
-            .failures
-            .iter()
-            .map(|name| format!("not ok {name}"))
-            .collect();
-        report.add(&suite.name, suite.sum);
-        for failure in failures {
-            println!("      {failure}");
-        }
+    let lock = context.cache.lock()?;
+    let work = Work::new(context, Variant::UM)?;
+    configure(&work, report)?;
+    let results = parse(&work.tree.dir, &finished.log)?;
+    drop(lock);
+    for suite in &results.all.sub_groups {
+        report.add(&suite.name, suite.misc.sum());
     }
+    let all = &results.all.misc;
     // The kernel brings suites of its own: without ours nothing of ours was tested.
-    if !parsed
-        .suites
-        .iter()
-        .any(|suite| suite.name.starts_with(OURS))
-    {
-        report.fail(
-            "KUnit",
-            &format!(
-                "no suite {OURS}* ran; the log is {}",
-                finished.log.display()
-            ),
-        );
+    let mut suites = results.all.sub_groups.iter();
+    if !suites.any(|suite| suite.name.starts_with(OURS)) {
+        let log = finished.log.display();
+        report.fail("KUnit", &format!("no suite {OURS}* ran; the log is {log}"));
     }
-    if let Some(why) = parsed.incomplete {
-        report.fail(
-            "KUnit",
-            &format!("{why}; the log is {}", finished.log.display()),
-        );
+    if all.failed + all.crashed + all.errors > 0 {
+        println!("{}", results.failures());
+    }
+    if all.errors > 0 {
+        report.fail("KUnit", "the results are not complete");
     }
     if finished.outcome != Outcome::Exit(0) {
         report.fail(
@@ -81,151 +78,126 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// One KUnit suite.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct SuiteResult {
+/// The kernel's own program for KUnit.
+fn kunit(tree: &Path) -> Command {
+    let mut command = Command::new("python3");
+    command
+        .current_dir(tree)
+        // It leaves nothing in the tree.
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg("tools/testing/kunit/kunit.py");
+    command
+}
+
+/// Has it make a configuration of ours, which fails if an option does not make it in there.
+fn configure(work: &Work<'_>, report: &mut Report) -> Result<()> {
+    let dir = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let mut command = kunit(&work.tree.dir);
+    let variables = work.compilers(&mut command)?;
+    command
+        .args(["config", "--kunitconfig", CONFIG, "--build_dir"])
+        .arg(dir.path())
+        .args(
+            variables
+                .iter()
+                .map(|text| format!("--make_options={text}")),
+        );
+    let step = Step::new("Configuring a kernel for KUnit");
+    let output = command.output().context("cannot run kunit.py")?;
+    step.done_quietly();
+    let name = format!("kunit.py takes {CONFIG}/.kunitconfig");
+    if output.status.success() {
+        report.pass(&name);
+    } else {
+        report.fail(&name, &String::from_utf8_lossy(&output.stdout));
+    }
+    Ok(())
+}
+
+/// What `kunit.py` makes of a log.
+struct Results {
+    all: Group,
+    /// For people.
+    text: String,
+}
+
+impl Results {
+    fn failures(&self) -> String {
+        let marks = ["[FAILED]", "[CRASHED]", "[ERROR]"];
+        let lines = self.text.lines();
+        let found = lines.filter(|line| marks.iter().any(|mark| line.contains(mark)));
+        found.fold(String::new(), |text, line| format!("{text}      {line}\n"))
+    }
+}
+
+/// A suite, or all of them.
+#[derive(Debug, Deserialize)]
+struct Group {
     name: String,
-    sum: Sum,
-    failures: Vec<String>,
+    sub_groups: Vec<Group>,
+    misc: Counts,
 }
 
-/// All that a log says.
-#[derive(Debug, Default)]
-struct Parsed {
-    suites: Vec<SuiteResult>,
-    incomplete: Option<String>,
+#[derive(Debug, Deserialize)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+    crashed: u64,
+    skipped: u64,
+    errors: u64,
 }
 
-/// Reads the results of a kernel log. A result counts if nothing more deeply indented led to it.
-fn parse(log: &str) -> Parsed {
-    let mut parsed = Parsed::default();
-    let mut current = SuiteResult::default();
-    let mut deeper = 0;
-    let mut planned = None;
-    for line in log.lines() {
-        let line = message(line);
-        let indent = line.len() - line.trim_start().len();
-        let text = line.trim();
-        if indent == 0 && planned.is_none() {
-            planned = text
-                .strip_prefix("1..")
-                .and_then(|count| count.parse::<usize>().ok());
-        }
-        let Some(result) = result_of(text) else {
-            continue;
-        };
-        if indent == 0 {
-            let mut suite = std::mem::take(&mut current);
-            suite.name = String::from(result.name);
-            // A suite without cases of its own, or one that failed as a whole.
-            if suite.sum == Sum::default() || (!result.good && suite.sum.failed == 0) {
-                count(&mut suite, &result);
-            }
-            parsed.suites.push(suite);
-            deeper = 0;
-        } else if indent >= deeper {
-            count(&mut current, &result);
-            deeper = indent;
-        } else {
-            // The sum of the parameterized cases above it.
-            deeper = indent;
+impl Counts {
+    fn sum(&self) -> Sum {
+        Sum {
+            passed: self.passed,
+            failed: self.failed + self.crashed,
+            skipped: self.skipped,
         }
     }
-    if planned.is_some_and(|planned| planned != parsed.suites.len()) {
-        parsed.incomplete = Some(format!(
-            "{} suites were planned, {} came to an end",
-            planned.unwrap_or(0),
-            parsed.suites.len()
-        ));
-    }
-    parsed
 }
 
-struct CaseResult<'a> {
-    good: bool,
-    skipped: bool,
-    name: &'a str,
-}
-
-fn result_of(text: &str) -> Option<CaseResult<'_>> {
-    let (good, rest) = match text.strip_prefix("not ok ") {
-        Some(rest) => (false, rest),
-        None => (true, text.strip_prefix("ok ")?),
+fn parse(tree: &Path, log: &Path) -> Result<Results> {
+    let dir = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let json = dir.path().join("json");
+    let mut command = kunit(tree);
+    command
+        .arg("parse")
+        .arg(format!("--json={}", json.display()))
+        .arg(log);
+    // Its status says whether tests have failed, too.
+    let output = command.output().context("cannot run kunit.py")?;
+    let Ok(text) = fs::read(&json) else {
+        bail!(
+            "kunit.py cannot read {}:\n{}",
+            log.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
     };
-    let (number, name) = rest.split_once(' ')?;
-    number.parse::<u32>().ok()?;
-    let skipped = name.contains("# SKIP");
-    let name = name.split('#').next().unwrap_or(name).trim();
-    Some(CaseResult {
-        good,
-        skipped,
-        name,
+    Ok(Results {
+        all: serde_json::from_slice(&text).context("kunit.py has written something else")?,
+        text: String::from_utf8_lossy(&output.stdout).into_owned(),
     })
-}
-
-fn count(suite: &mut SuiteResult, result: &CaseResult<'_>) {
-    match (result.good, result.skipped) {
-        (_, true) => suite.sum.skipped += 1,
-        (true, _) => suite.sum.passed += 1,
-        (false, _) => {
-            suite.sum.failed += 1;
-            suite.failures.push(String::from(result.name));
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LOG: &str = "\
-[    0.1] Linux
-[    0.2] KTAP version 1
-[    0.2] 1..2
-[    0.2]     KTAP version 1
-[    0.2]     # Subtest: plan
-[    0.2]     1..3
-[    0.2]     ok 1 one
-[    0.2]         KTAP version 1
-[    0.2]         # Subtest: many
-[    0.2]         ok 1 first
-[    0.2]         ok 2 second
-[    0.2]     ok 2 many
-[    0.2]     not ok 3 bad
-[    0.2] # plan: pass:2 fail:1 skip:0 total:3
-[    0.2] not ok 1 plan
-[    0.3]     # Subtest: range
-[    0.3]     ok 1 empty # SKIP no memory
-[    0.3] ok 2 range
-";
-
     #[test]
-    fn cases_are_counted_once() {
-        let parsed = parse(LOG);
-        assert_eq!(parsed.suites.len(), 2);
-        assert_eq!(
-            parsed.suites[0].sum,
-            Sum {
-                passed: 3,
-                failed: 1,
-                skipped: 0
-            }
-        );
-        assert_eq!(parsed.suites[0].failures, ["bad"]);
-        assert_eq!(
-            parsed.suites[1].sum,
-            Sum {
-                passed: 0,
-                failed: 0,
-                skipped: 1
-            }
-        );
-        assert_eq!(parsed.incomplete, None);
-    }
-
-    #[test]
-    fn a_crash_in_the_middle_is_noticed() {
-        let (half, _) = LOG.split_once("[    0.3]").unwrap();
-        assert!(parse(half).incomplete.is_some());
+    fn counts_are_read() {
+        let text = r#"{"name": "all", "test_cases": [], "arch": "", "sub_groups": [
+            {"name": "plan", "sub_groups": [], "test_cases": [{"name": "a", "status": "FAIL"}],
+             "misc": {"tests": 4, "passed": 2, "failed": 1, "crashed": 1, "skipped": 0, "errors": 0}}],
+            "misc": {"tests": 4, "passed": 2, "failed": 1, "crashed": 1, "skipped": 0, "errors": 0}}"#;
+        let all: Group = serde_json::from_str(text).unwrap();
+        assert_eq!(all.sub_groups[0].name, "plan");
+        let sum = all.sub_groups[0].misc.sum();
+        assert_eq!((sum.passed, sum.failed, sum.skipped), (2, 2, 0));
+        let results = Results {
+            all,
+            text: String::from("[12:00:00] [PASSED] a\n[12:00:00] [FAILED] bad\n"),
+        };
+        assert_eq!(results.failures(), "      [12:00:00] [FAILED] bad\n");
     }
 }
