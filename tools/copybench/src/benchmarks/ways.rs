@@ -106,20 +106,16 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         Variant::new("dm-kcopyd (dm-clone)", Way::Kcopyd, || {
             metadata.copy(disk, src, dst, bytes)
         }),
-        Variant::new(
-            format!("io_uring read + write, {}, fixed buffers", ring.text()),
-            Way::Program,
-            || peers::ring(from, to, bytes, ring),
-        ),
-        Variant::new(
-            format!("threads, read + write, {}", threads.text()),
-            Way::Program,
-            || peers::threads(from, to, bytes, threads),
-        ),
-        Variant::new(format!("dd, direct, {}", human(dd)), Way::Program, || {
-            peers::dd(src, dst, dd)
+        Variant::new("io_uring read + write, fixed buffers", Way::Program, || {
+            peers::ring(from, to, bytes, ring)
         })
-        .command(peers::dd_command(src, dst, dd)),
+        .command(format!("the best of some: {}", ring.text())),
+        Variant::new("threads, read + write", Way::Program, || {
+            peers::threads(from, to, bytes, threads)
+        })
+        .command(format!("the best of some: {}", threads.text())),
+        Variant::new("dd, direct", Way::Program, || peers::dd(src, dst, dd))
+            .command(peers::dd_command(src, dst, dd)),
         Variant::new("splice, buffered, fsync", Way::Program, || {
             peers::spliced(src, dst, bytes)
         }),
