@@ -113,7 +113,7 @@ pub(crate) unsafe fn submit<O: Owner + 'static>(
     }
     // SAFETY: The first part is the destination. Its bio was initialized above, and nobody else
     // uses it yet.
-    unsafe { (&mut (*first).bio).set_write_hint(hint) };
+    unsafe { (*first).bio.set_write_hint(hint) };
     // This submits the sources first. It submits all parts, also if one of them has failed already:
     // the others find that out when they arrive.
     for index in Iterator::chain(1..parts, once(0)) {

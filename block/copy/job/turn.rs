@@ -57,9 +57,9 @@ pub(super) fn on_fallback(way: Way) -> OnFallback {
     }
 }
 
-/// The error of a copy that ends with `error` where it is not complete. A chunk behind that may have
-/// failed. Then nobody may be told that the device cannot copy this, which means to read and write
-/// it instead: a device that did not answer may be at it still.
+/// The error of a copy that ends with `error` where it is not complete. A chunk behind that may
+/// have failed. Then nobody may be told that the device cannot copy this, which means to read and
+/// write it instead: a device that did not answer may be at it still.
 fn error_of_all(error: Error, failure: Option<Error>) -> Error {
     failure.filter(|_| error == EOPNOTSUPP).unwrap_or(error)
 }

@@ -154,8 +154,8 @@ impl<E: Copy> Progress<E> {
         self.gap.note(offset, why);
     }
 
-    /// Why the first of those chunks failed that the device has failed to copy. It may lie behind the
-    /// gap.
+    /// Why the first of those chunks failed that the device has failed to copy. It may lie behind
+    /// the gap.
     pub(crate) fn failure(&self) -> Option<E> {
         self.failed.get().map(|(_, why)| why)
     }

@@ -77,8 +77,8 @@ pub(crate) struct CopyCommand {
     nr_range: u8,
     /// Descriptor format, in the lower half.
     format: u8,
-    /// The upper half of command dword 12. Ordinary retries, no FUA, no protection information. Bits
-    /// 23:20 of the dword are the directive type.
+    /// The upper half of command dword 12: ordinary retries, no FUA, no protection information.
+    /// Bits 23:20 of the dword are the directive type.
     control: Le16,
     _cdw13: Le16,
     /// Directive specific: bits 31:16 of command dword 13.

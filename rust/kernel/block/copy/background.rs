@@ -68,9 +68,9 @@ struct Kept<S, D, F> {
     done: F,
 }
 
-/// Begins a copy as [`copy`](fn@super::copy) makes it, and calls `done` when it has ended: once, in task
-/// context, before this returns or later. A worker calls it, unless there are no ranges: then this
-/// function does. If this returns an error, nothing was begun, and `done` is not called.
+/// Begins a copy as [`copy`](fn@super::copy) makes it, and calls `done` when it has ended: once, in
+/// task context, before this returns or later. A worker calls it, unless there are no ranges: then
+/// this function does. If this returns an error, nothing was begun, and `done` is not called.
 ///
 /// What this returns can cancel the copy; it need not be kept.
 ///

@@ -40,7 +40,7 @@ impl Status {
 
 /// Where a device should place what is written. No model looks at it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct WriteHint;
+pub struct WriteHint(());
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Stage {
