@@ -10,6 +10,7 @@ use super::report::Report;
 use super::report::Sum;
 use super::seeded;
 use super::structure;
+use super::width;
 use crate::build::Context;
 use crate::host::command::logged;
 use crate::host::command::tail;
@@ -37,6 +38,7 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
     check(context, report, "clippy", &clippy);
     options::run(&context.repo, report);
     structure::run(&context.repo, report);
+    width::run(&context.repo, report);
     seeded::check(context, source::cached(&context.cache)?.as_ref(), report);
     tests(context, report);
     Ok(())

@@ -18,6 +18,7 @@ mod report;
 mod seeded;
 mod series;
 mod structure;
+mod width;
 
 use std::path::Path;
 use std::process::ExitCode;
