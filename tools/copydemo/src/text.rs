@@ -43,6 +43,9 @@ impl Report {
         };
         let nvme = match &self.nvme {
             Some(nvme) => nvme.proved_of_nvme().unwrap_or_default(),
+            None if self.fabric.is_some() => {
+                "(`./x demo --guest qemu` does it on an NVMe device as well.)".to_string()
+            }
             None => "(`./x demo --guest qemu` does it on an NVMe device as well, `./x demo --fabrics` over \
                      a network.)"
                 .to_string(),
