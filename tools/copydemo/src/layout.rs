@@ -4,8 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::{bail, Context, Result};
-use evidence::disk::{appears, Disk};
-use evidence::system;
+use evidence::disk::Disk;
 
 const MIB: u64 = 1 << 20;
 
@@ -39,17 +38,7 @@ impl Layout {
 
     /// Makes a partition of the destination.
     pub fn partition(self, disk: &Disk) -> Result<PathBuf> {
-        let sectors = |bytes: u64| (bytes / 512).to_string();
-        let (start, len) = (sectors(self.dst), sectors(self.size));
-        let path = disk.path.to_string_lossy();
-        // Newer releases of util-linux come without addpart, so there a table is written. The data
-        // of the demo overwrites it, but the kernel has read it by then.
-        let table = r#"echo "start=$1, size=$2" | sfdisk --quiet --label dos "$0""#;
-        system::command("addpart", &[&path, "1", &start, &len])
-            .or_else(|_| system::command("sh", &["-c", table, &path, &start, &len]))?;
-        let partition = PathBuf::from(format!("{path}p1"));
-        appears(&partition)?;
-        Ok(partition)
+        disk.add_partition(1, self.dst, self.size)
     }
 }
 

@@ -106,6 +106,22 @@ impl Disk {
         }
     }
 
+    /// Makes the next partition, whose number is `number`, of so many bytes from `start` on.
+    pub fn add_partition(&self, number: u32, start: u64, len: u64) -> Result<PathBuf> {
+        let path = self.path.to_string_lossy();
+        let number = number.to_string();
+        let (start, len) = ((start / 512).to_string(), (len / 512).to_string());
+        // Newer releases of util-linux come without addpart, so there a table is written. What the
+        // disk gets later may overwrite it, but the kernel has read it by then.
+        let table = r#"case $1 in 1) how="--label dos" ;; *) how=--append ;; esac
+            echo "start=$2, size=$3" | sfdisk --quiet $how "$0""#;
+        system::command("addpart", &[&path, &number, &start, &len])
+            .or_else(|_| system::command("sh", &["-c", table, &path, &number, &start, &len]))?;
+        let partition = PathBuf::from(format!("{path}p{number}"));
+        appears(&partition)?;
+        Ok(partition)
+    }
+
     /// What sysfs says of it now.
     pub fn sysfs(&self) -> Result<BlockDevice> {
         let meta = fs::metadata(&self.path)

@@ -5,8 +5,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use evidence::disk::{appears, Disk};
-use evidence::system;
+use evidence::disk::Disk;
 
 use crate::peers::Place;
 
@@ -23,15 +22,8 @@ impl Halves {
     /// A disk in memory with so much in each partition, if so much memory is left besides.
     pub fn new(bytes: u64, attributes: &[(&str, &str)], beside: u64) -> Result<Self> {
         let disk = Disk::in_memory(2 * (bytes + GAP), attributes, beside)?;
-        let [src, dst] = [(1, GAP), (2, 2 * GAP + bytes)].map(|(number, start)| {
-            let path = disk.path.to_string_lossy();
-            let [number, start, len] =
-                [number, start / 512, bytes / 512].map(|number: u64| number.to_string());
-            system::command("addpart", &[&*path, &number, &start, &len])?;
-            let partition = PathBuf::from(format!("{path}p{number}"));
-            appears(&partition).map(|()| partition)
-        });
-        let (src, dst) = (src?, dst?);
+        let src = disk.add_partition(1, GAP, bytes)?;
+        let dst = disk.add_partition(2, 2 * GAP + bytes, bytes)?;
         Ok(Self { disk, src, dst })
     }
 
