@@ -122,12 +122,17 @@ pub(crate) fn may_be_written(dst: &Endpoint, sysfs: &Sysfs, force: bool) -> Resu
 
 /// Refuses what no device can copy, before anything is written.
 fn may_be_offloaded(src: &Endpoint, dst: &Endpoint) -> Result<()> {
-    match Snapshot::take(src, dst) {
-        Snapshot::Impossible(why) => {
-            Err(Failure::NotOffloaded(format!("{why}. Nothing was written")).into())
-        }
-        _ => Ok(()),
+    match impossible(src, dst) {
+        Some(why) => Err(Failure::NotOffloaded(format!("{why}. Nothing was written")).into()),
+        None => Ok(()),
     }
+}
+
+/// Why one of two block devices does not copy, if that is so.
+fn impossible(src: &Endpoint, dst: &Endpoint) -> Option<String> {
+    let devices = [dst.block()?, src.block()?];
+    let device = devices.iter().find(|dev| !dev.offload.is_possible())?;
+    Some(device.offload.explain(&device.disk))
 }
 
 /// Whether the kernel copies between these two itself, one way or the other.
@@ -227,12 +232,12 @@ pub(crate) enum Snapshot {
 
 impl Snapshot {
     pub(crate) fn take(src: &Endpoint, dst: &Endpoint) -> Self {
+        if let Some(why) = impossible(src, dst) {
+            return Self::Impossible(why);
+        }
         let (Some(src), Some(dst)) = (src.block(), dst.block()) else {
             return Self::Files;
         };
-        if let Some(device) = [dst, src].iter().find(|dev| !dev.offload.is_possible()) {
-            return Self::Impossible(device.offload.explain(&device.disk));
-        }
         let mut disks = vec![dst.disk.clone(), src.disk.clone()];
         disks.dedup();
         let read = |disk: String| Ok((disk.clone(), stats::read(&disk)?));
