@@ -43,12 +43,13 @@ impl Report {
         };
         let nvme = match &self.nvme {
             Some(nvme) => nvme.proved_of_nvme().unwrap_or_default(),
-            None if self.fabric.is_some() => {
-                "(`./x demo --guest qemu` does it on an NVMe device as well.)".to_string()
+            None => {
+                let also = match self.fabric {
+                    Some(_) => "",
+                    None => ", `./x demo --fabrics` over a network",
+                };
+                format!("(`./x demo --guest qemu` does it on an NVMe device as well{also}.)")
             }
-            None => "(`./x demo --guest qemu` does it on an NVMe device as well, `./x demo --fabrics` over \
-                     a network.)"
-                .to_string(),
         };
         let fabric = self.fabric.as_ref().and_then(Section::proved_of_fabric);
         let all = [Some(proved), Some(nvme), fabric];
