@@ -2,11 +2,10 @@
 
 //! Copies that nobody waits for.
 //!
-//! The first turn is made by the caller, unless that is passing on a bio of a stacking driver, or
-//! the copy is only to be read and written.
-//! Whatever ends later queues the next turn, and the last one is always made by a worker. In
-//! between, the copy takes no thread. Its memory comes from the pool, so it needs no allocation
-//! either.
+//! The caller makes the first turn, unless it is passing on a bio of a stacking driver, or the copy
+//! is only read and written. Whatever ends later queues the next turn, and a worker always makes
+//! the last one. In between, the copy takes no thread. Its memory comes from the pool, so it needs
+//! no allocation either.
 //!
 //! Who cancels a copy writes down that wish in its params, and does nothing else: the copy looks at
 //! them in each turn, and before each chunk and buffer that it sends. As long as it is not over

@@ -206,14 +206,14 @@ impl<'a> Link<'a> {
     ///
     /// Context: task; may sleep.
     pub(super) fn transfer(&self, buffer: Buffer, of: Use, range: Range) {
-        let bdev = match of.direction {
+        let device = match of.direction {
             Direction::Read => (self.request.src_bdev, WriteHint::default()),
             Direction::Write => (self.request.dst_bdev, self.request.hint),
         };
         let range = (range.start(), range.len());
         // SAFETY: The ranges of a request lie within its devices. The rest holds by the type
         // invariant.
-        unsafe { buffer.submit(of.direction, bdev, range, Some(of), self.tracker) };
+        unsafe { buffer.submit(of.direction, device, range, Some(of), self.tracker) };
     }
 }
 
