@@ -9,8 +9,7 @@ use anyhow::{bail, Result};
 use evidence::disk::Disk;
 use evidence::system;
 
-/// Whether kcopyd asks our engine.
-const PARAMETER: &str = "/sys/module/dm_mod/parameters/kcopyd_copy_offload";
+use crate::mapper::{self, Mapped};
 
 const NAME: &str = "copybench";
 
@@ -25,19 +24,19 @@ pub struct Metadata(Disk);
 
 impl Metadata {
     pub fn new() -> Result<Self> {
-        system::module("dm-mod", &[], Path::new(PARAMETER))?;
+        mapper::load()?;
         Ok(Self(Disk::in_memory(4 << 20, &[], 0)?))
     }
 
     /// Copies one device to another one on the same disk, and returns how long that took. It is over when the disk
     /// has written everything; what the clone does afterwards does not count.
     pub fn copy(&self, disk: &Disk, src: &Path, dst: &Path, len: u64) -> Result<Duration> {
-        system::set(Path::new(PARAMETER), "0")?;
+        mapper::kcopyd_asks(false)?;
         self.forget()?;
-        let clone = Clone::new(&self.0.path, src, dst, len)?;
+        let clone = Mapped::new(NAME, &table(&self.0.path, src, dst, len))?;
         let before = disk.bytes_written()?;
         let started = Instant::now();
-        clone.hydrate()?;
+        clone.message("enable_hydration")?;
         while disk.bytes_written()? - before < len {
             if started.elapsed() > LIMIT {
                 bail!("the clone was not hydrated within {LIMIT:?}");
@@ -56,29 +55,6 @@ impl Metadata {
     }
 }
 
-/// Removed when dropped.
-struct Clone;
-
-impl Clone {
-    fn new(metadata: &Path, src: &Path, dst: &Path, len: u64) -> Result<Self> {
-        let table = table(metadata, src, dst, len);
-        dmsetup(&["create", NAME, "--table", &table])?;
-        Ok(Self)
-    }
-
-    fn hydrate(&self) -> Result<()> {
-        dmsetup(&["message", NAME, "0", "enable_hydration"])
-    }
-}
-
-impl Drop for Clone {
-    fn drop(&mut self) {
-        if let Err(error) = dmsetup(&["remove", "--retry", NAME]) {
-            eprintln!("{NAME} stays behind: {error:#}");
-        }
-    }
-}
-
 fn table(metadata: &Path, src: &Path, dst: &Path, len: u64) -> String {
     format!(
         "0 {} clone {} {} {} {REGION} 1 no_hydration 4 hydration_threshold {AT_A_TIME} hydration_batch_size 1",
@@ -87,11 +63,6 @@ fn table(metadata: &Path, src: &Path, dst: &Path, len: u64) -> String {
         dst.display(),
         src.display(),
     )
-}
-
-/// Nobody waits for a udev.
-fn dmsetup(words: &[&str]) -> Result<()> {
-    system::command("dmsetup", &[words, &["--noudevsync"]].concat())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 mod benchmarks;
 mod counters;
 mod hydration;
+mod mapper;
 mod measure;
 mod module;
 mod passthrough;

@@ -15,6 +15,7 @@ mod processes;
 mod range;
 mod sizes;
 mod small;
+mod snapshot;
 mod uring;
 mod ways;
 
@@ -53,6 +54,8 @@ pub enum Name {
     Uring,
     /// `copy_file_range` within a disk against reading and writing
     Offload,
+    /// Writes to a device of which there is a snapshot with chunks of 4 KiB, with and without the offload
+    Snapshot,
     /// `cp` and `fsync` with and without the offload: without `O_DIRECT`
     Buffered,
     /// Copies over NVMe over TCP, on a link of 1 Gbit/s, against reading and writing
@@ -104,6 +107,7 @@ pub fn run(name: Name, options: &Options, say: &dyn Fn(&str)) -> Result<Benchmar
         Name::Onload => onload::run(options, say),
         Name::Uring => uring::run(options, say),
         Name::Offload => offload::run(options, say),
+        Name::Snapshot => snapshot::run(options, say),
         Name::Buffered => buffered::run(options, say),
         Name::Fabrics => fabrics::run(options, say),
         Name::Instructions => instructions::run(options, say),
