@@ -13,8 +13,9 @@
 //!
 //! The first word is `offload`, `onload` or `auto`, for `blkdev_copy_offload()`,
 //! `blkdev_copy_onload()` or `blkdev_copy()`; with `,async` the copy is made in the background,
-//! with `,pool` it has a reserve of its own, and with `,readonly` the destination is not opened for
-//! writing, as one that is read-only cannot be. With `,cancel=USECS` it is made in the background,
+//! with `,pool` it has a reserve of its own, with `,stream=N` it goes to that write stream of the
+//! destination, and with `,readonly` the destination is not opened for writing, as one that is
+//! read-only cannot be. With `,cancel=USECS` it is made in the background,
 //! and cancelled so long after its begin; then what is read says as well how many microseconds
 //! later it ended. The lists are ranges of sectors, as `start+length`, or `-` for none. Writing
 //! fails only if the line makes no sense; an error of the copy is in what is read.
@@ -31,9 +32,11 @@ use kernel::{
             Access,
             OpenDevice, //
         },
+        bio::WriteHint,
         copy::{
             self,
             CopyRange,
+            How,
             Outcome,
             Pool,
             Started,
@@ -145,27 +148,29 @@ fn run(line: &str) -> Result<Report> {
         _ => return Err(EINVAL),
     };
     let (mut background, mut cancel) = (false, None);
-    let (mut pool, mut access) = (None, Access::ReadWrite);
+    let (mut pool, mut access, mut hint) = (None, Access::ReadWrite, WriteHint::default());
     for option in how {
-        match option {
-            "async" => background = true,
-            "readonly" => access = Access::Read,
-            "pool" => pool = Some(Arc::new(Pool::new()?, GFP_KERNEL)?),
-            _ => {
-                let after = option.strip_prefix("cancel=").ok_or(EINVAL)?;
+        match option.split_once('=').unwrap_or((option, "")) {
+            ("async", "") => background = true,
+            ("readonly", "") => access = Access::Read,
+            ("pool", "") => pool = Some(Arc::new(Pool::new()?, GFP_KERNEL)?),
+            ("stream", stream) => hint = WriteHint::new(0, stream.parse().map_err(|_| EINVAL)?),
+            ("cancel", after) => {
                 let after: u32 = after.parse().map_err(|_| EINVAL)?;
                 cancel = Some(Delta::from_micros(after.into()));
             }
+            _ => return Err(EINVAL),
         }
     }
     let src = open(word()?, Access::Read)?;
     let dst = open(word()?, access)?;
     let (from, to) = (ranges(word()?)?, ranges(word()?)?);
+    let how = way.placed(hint);
     if background || cancel.is_some() {
-        return start_and_wait(way, (src, from), (dst, to), pool, cancel);
+        return start_and_wait(how, (src, from), (dst, to), pool, cancel);
     }
     let (src, dst) = ((src.bdev(), &*from), (dst.bdev(), &*to));
-    Ok(copy::copy(way, src, dst, pool.as_deref()).into())
+    Ok(copy::copy(how, src, dst, pool.as_deref()).into())
 }
 
 /// Where the end of a copy in the background is told.
@@ -178,7 +183,7 @@ struct Ended {
 }
 
 fn start_and_wait(
-    way: Way,
+    how: How,
     src: (OpenDevice, KVec<CopyRange>),
     dst: (OpenDevice, KVec<CopyRange>),
     pool: Option<Arc<Pool>>,
@@ -194,7 +199,7 @@ fn start_and_wait(
     let told = ended.clone();
     let begun = copy::start(
         this_module::<CopyTest>(),
-        way,
+        how,
         src,
         dst,
         pool,

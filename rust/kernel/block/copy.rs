@@ -24,7 +24,10 @@
 
 use super::{
     bdev::BlockDevice,
-    bio::Bio,
+    bio::{
+        Bio,
+        WriteHint, //
+    },
     units::{
         Sector,
         Sectors, //
@@ -246,6 +249,41 @@ pub enum Way {
     Any,
 }
 
+impl Way {
+    /// Says where the device should place what is written.
+    pub const fn placed(self, hint: WriteHint) -> How {
+        How { way: self, hint }
+    }
+}
+
+/// How to copy, and where the device should place what is written. A [`Way`] alone says nothing of
+/// the place.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::block::{
+///     bio::WriteHint,
+///     copy::{How, Way}, //
+/// };
+///
+/// assert_eq!(How::from(Way::Any), Way::Any.placed(WriteHint::default()));
+/// // To the second write stream of the destination.
+/// let how = Way::Offload.placed(WriteHint::new(0, 2));
+/// # let _ = how;
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct How {
+    way: Way,
+    hint: WriteHint,
+}
+
+impl From<Way> for How {
+    fn from(way: Way) -> Self {
+        way.placed(WriteHint::default())
+    }
+}
+
 /// A reserve of memory. With it one copy at a time makes progress, whatever happens to the memory
 /// of the machine. Code that copies in order to do I/O for others needs a pool of its own.
 ///
@@ -302,7 +340,8 @@ impl Drop for Pool {
 /// # Errors
 ///
 /// - `EINVAL`: the lists have different lengths in all, or they overlap, or a range is empty, not
-///   on boundaries of both logical blocks, or past the end of its device.
+///   on boundaries of both logical blocks, or past the end of its device; or the destination has
+///   no such write stream.
 /// - `EPERM`: the destination is read-only.
 /// - `ENODEV`: a device is gone.
 /// - `EOPNOTSUPP`: this cannot be copied in this way.
@@ -327,12 +366,13 @@ impl Drop for Pool {
 /// }
 /// ```
 pub fn copy(
-    way: Way,
+    how: impl Into<How>,
     (src_bdev, src): (&BlockDevice, &[CopyRange]),
     (dst_bdev, dst): (&BlockDevice, &[CopyRange]),
     pool: Option<&Pool>,
 ) -> Outcome {
-    let mut params = match params((src_bdev, src), (dst_bdev, dst)) {
+    let how = how.into();
+    let mut params = match params(how.hint, (src_bdev, src), (dst_bdev, dst)) {
         Ok(params) => params,
         Err(error) => {
             let (copied, result) = (Sectors::ZERO, Err(error));
@@ -342,12 +382,13 @@ pub fn copy(
     // SAFETY: The references keep the devices open, and ranges and pool valid. They outlive the
     // call, which waits for the end.
     unsafe {
-        call(way, &mut params, pool);
+        call(how.way, &mut params, pool);
         Outcome::of(&params)
     }
 }
 
 fn params(
+    hint: WriteHint,
     (src_bdev, src): (&BlockDevice, &[CopyRange]),
     (dst_bdev, dst): (&BlockDevice, &[CopyRange]),
 ) -> Result<bindings::blk_copy_params> {
@@ -358,6 +399,8 @@ fn params(
         dst: dst.as_ptr().cast(),
         nr_src: c_uint::try_from(src.len())?,
         nr_dst: c_uint::try_from(dst.len())?,
+        write_hint: hint.lifetime(),
+        write_stream: hint.stream(),
         ..Default::default()
     })
 }

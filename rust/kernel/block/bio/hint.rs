@@ -41,6 +41,16 @@ impl WriteHint {
         Self::new(lifetime, stream.unwrap_or(0))
     }
 
+    /// Returns the lifetime.
+    pub fn lifetime(self) -> bindings::rw_hint {
+        self.lifetime
+    }
+
+    /// Returns the write stream; 0: none.
+    pub fn stream(self) -> u8 {
+        self.stream
+    }
+
     /// Returns whether a device with `streams` write streams has this one.
     pub fn fits(self, streams: u16) -> bool {
         u16::from(self.stream) <= streams

@@ -6,10 +6,10 @@ use super::{
     call,
     params,
     CopyRange,
+    How,
     Outcome,
     Params,
-    Pool,
-    Way, //
+    Pool, //
 };
 use crate::{
     bindings,
@@ -101,7 +101,7 @@ struct Kept<S, D, F> {
 /// ```
 pub fn start<S, D, F>(
     module: &'static ThisModule,
-    way: Way,
+    how: impl Into<How>,
     (src, from): (S, KVec<CopyRange>),
     (dst, to): (D, KVec<CopyRange>),
     pool: Option<Arc<Pool>>,
@@ -112,7 +112,8 @@ where
     D: AsRef<BlockDevice> + Send + 'static,
     F: FnOnce(Outcome) + Send + 'static,
 {
-    let params = params((src.as_ref(), &from), (dst.as_ref(), &to))?;
+    let how = how.into();
+    let params = params(how.hint, (src.as_ref(), &from), (dst.as_ref(), &to))?;
     let params = Arc::new(Shared(Opaque::new(params)), GFP_KERNEL)?;
     let started = Started(params.clone());
     let raw = params.0.get();
@@ -133,7 +134,7 @@ where
         (*raw).private = kept.cast();
         (*raw).end_io = Some(ended::<S, D, F>);
         (*raw).owner = module.as_ptr();
-        call(way, raw, reserve.as_deref())
+        call(how.way, raw, reserve.as_deref())
     };
     if status == EIOCBQUEUED.to_errno() {
         return Ok(started);
