@@ -9,8 +9,8 @@
 //! succeeded; and it must be a failure if any part failed before the command did its work.
 
 use crate::{
+    chunk::protocol::{BioList, Ended, Levels, Machine, Next, Sole},
     plan::Side,
-    protocol::{BioList, Ended, Levels, Machine, Next, Sole},
     verdict::{Reason, Verdict},
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The pure core of the copy engine (`block/copy/`), compiled on the host for its tests: the unit
-//! tests that stand in the same files, properties of random values, and the state machine of a
+//! tests that stand beside it, properties of random values, and the state machine of a
 //! chunk explored in full.
 
 #![cfg(test)]
@@ -12,16 +12,18 @@
 mod fate;
 #[path = "../../../../block/copy/limits.rs"]
 mod limits;
-#[path = "../../../../block/copy/chunk/pair.rs"]
-mod pair;
 #[path = "../../../../block/copy/plan/mod.rs"]
 mod plan;
-#[path = "../../../../block/copy/chunk/protocol.rs"]
-mod protocol;
 #[path = "../../../../block/copy/file/span.rs"]
 mod span;
 #[path = "../../../../block/copy/verdict.rs"]
 mod verdict;
+
+#[path = "../../../../block/copy/chunk"]
+mod chunk {
+    pub(crate) mod pair;
+    pub(crate) mod protocol;
+}
 
 /// Of the NVMe target: what it accepts from hosts.
 #[path = "../../../../drivers/nvme/target"]
