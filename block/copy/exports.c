@@ -25,16 +25,13 @@ static_assert(offsetof(struct bio, bi_iter) ==
 /* The functions are in ffi.rs, so no definition stands above this. */
 #define EXPORT_RUST_GPL(function) EXPORT_SYMBOL_GPL(function)
 
-EXPORT_RUST_GPL(blkdev_copy);
-EXPORT_RUST_GPL(blkdev_copy_offload);
-EXPORT_RUST_GPL(blkdev_copy_onload);
-EXPORT_RUST_GPL(blk_copy_cancel);
+EXPORT_RUST_GPL(blk_copy_run);
 EXPORT_RUST_GPL(blk_copy_pool_create);
 EXPORT_RUST_GPL(blk_copy_pool_destroy);
 EXPORT_RUST_GPL(bdev_copy_limits);
 EXPORT_RUST_GPL(bdev_copy_place);
 EXPORT_RUST_GPL(blk_copy_split);
-EXPORT_RUST_GPL(blk_copy_nr_src);
+EXPORT_RUST_GPL(blk_copy_nr_reads);
 EXPORT_RUST_GPL(blk_copy_next_src);
 
 /* Submits a bio that was checked, accounted and throttled before. */

@@ -58,7 +58,7 @@ pub(crate) extern "C" fn blk_copy_init() -> c_int {
     })
 }
 
-/// Copies inside a device.
+/// Runs a copy; one with an `end_io` is begun.
 ///
 /// Context: task; may sleep.
 ///
@@ -67,60 +67,15 @@ pub(crate) extern "C" fn blk_copy_init() -> c_int {
 /// `params` is valid; its devices stay open and its ranges valid until the end. The pool, if there
 /// is one, is not destroyed before the end.
 #[export]
-pub(crate) unsafe extern "C" fn blkdev_copy_offload(
+pub(crate) unsafe extern "C" fn blk_copy_run(
     params: *mut bindings::blk_copy_params,
     pool: *mut bindings::blk_copy_pool,
-) -> c_int {
-    // SAFETY: Required of the caller.
-    unsafe { copy(params, Way::Offload, pool) }
-}
-
-/// Copies by reading and writing.
-///
-/// Context: task; may sleep.
-///
-/// # Safety
-///
-/// As for [`blkdev_copy_offload`].
-#[export]
-pub(crate) unsafe extern "C" fn blkdev_copy_onload(
-    params: *mut bindings::blk_copy_params,
-    pool: *mut bindings::blk_copy_pool,
-) -> c_int {
-    // SAFETY: Required of the caller.
-    unsafe { copy(params, Way::Onload, pool) }
-}
-
-/// Copies, inside the device wherever it can.
-///
-/// Context: task; may sleep.
-///
-/// # Safety
-///
-/// As for [`blkdev_copy_offload`].
-#[export]
-pub(crate) unsafe extern "C" fn blkdev_copy(
-    params: *mut bindings::blk_copy_params,
-    pool: *mut bindings::blk_copy_pool,
-) -> c_int {
-    // SAFETY: Required of the caller.
-    unsafe { copy(params, Way::Any, pool) }
-}
-
-/// Runs a copy; one with an `end_io` is begun.
-///
-/// # Safety
-///
-/// As for [`blkdev_copy_offload`].
-unsafe fn copy(
-    params: *mut bindings::blk_copy_params,
-    way: Way,
-    pool: *mut bindings::blk_copy_pool,
+    way: bindings::blk_copy_way,
 ) -> c_int {
     // SAFETY: Required of the caller. The pool is one that `blk_copy_pool_create` has made, and
     // both stay until the copy has ended, which is as good as for ever here.
     let (params, pool) = unsafe { (Params::from_raw(params), pool.cast::<Pool>().as_ref()) };
-    match begin(params, way, pool) {
+    match Way::from_raw(way).and_then(|way| begin(params, way, pool)) {
         // They may be gone already.
         Ok(None) => EIOCBQUEUED.to_errno(),
         Ok(Some(outcome)) => params.report(outcome),
@@ -155,19 +110,6 @@ fn begin(
 fn nothing(result: Result) -> Outcome {
     let copied = Sectors::ZERO;
     Outcome { copied, result }
-}
-
-/// Ends a copy in the background early.
-///
-/// Context: any. Does not sleep.
-///
-/// # Safety
-///
-/// `params` is valid while this runs.
-#[export]
-pub(crate) unsafe extern "C" fn blk_copy_cancel(params: *mut bindings::blk_copy_params) {
-    // SAFETY: Required of the caller.
-    unsafe { Params::cancel(params) };
 }
 
 /// Makes a reserve of memory.

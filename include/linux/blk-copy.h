@@ -9,6 +9,7 @@
 #ifndef _LINUX_BLK_COPY_H
 #define _LINUX_BLK_COPY_H
 
+#include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/sizes.h>
 #include <uapi/linux/blkdev.h>
@@ -93,7 +94,24 @@ struct blk_copy_place {
 	bool barred;
 };
 
+/**
+ * enum blk_copy_way - how to copy
+ * @BLK_COPY_OFFLOAD: inside the device, or not at all
+ * @BLK_COPY_ONLOAD: by reading and writing
+ * @BLK_COPY_ANY: inside the device wherever it can, by reading and writing
+ *   elsewhere
+ */
+enum blk_copy_way {
+	BLK_COPY_OFFLOAD,
+	BLK_COPY_ONLOAD,
+	BLK_COPY_ANY,
+};
+
 #ifdef CONFIG_BLK_COPY_OFFLOAD
+
+/* For the functions below, which say what it does. */
+int blk_copy_run(struct blk_copy_params *params, struct blk_copy_pool *pool,
+		 enum blk_copy_way way);
 
 /**
  * blkdev_copy_offload - copy inside a device
@@ -127,8 +145,11 @@ struct blk_copy_place {
  * All but the first three are in @params->error where @end_io is
  * called.
  */
-int blkdev_copy_offload(struct blk_copy_params *params,
-			struct blk_copy_pool *pool);
+static inline int blkdev_copy_offload(struct blk_copy_params *params,
+				      struct blk_copy_pool *pool)
+{
+	return blk_copy_run(params, pool, BLK_COPY_OFFLOAD);
+}
 
 /**
  * blkdev_copy_onload - copy by reading and writing
@@ -144,8 +165,11 @@ int blkdev_copy_offload(struct blk_copy_params *params,
  *
  * Return: as blkdev_copy_offload(), but never -EOPNOTSUPP
  */
-int blkdev_copy_onload(struct blk_copy_params *params,
-		       struct blk_copy_pool *pool);
+static inline int blkdev_copy_onload(struct blk_copy_params *params,
+				     struct blk_copy_pool *pool)
+{
+	return blk_copy_run(params, pool, BLK_COPY_ONLOAD);
+}
 
 /**
  * blkdev_copy - copy, inside the device wherever it can
@@ -160,7 +184,11 @@ int blkdev_copy_onload(struct blk_copy_params *params,
  *
  * Return: as blkdev_copy_offload(), but never -EOPNOTSUPP
  */
-int blkdev_copy(struct blk_copy_params *params, struct blk_copy_pool *pool);
+static inline int blkdev_copy(struct blk_copy_params *params,
+			      struct blk_copy_pool *pool)
+{
+	return blk_copy_run(params, pool, BLK_COPY_ANY);
+}
 
 /**
  * blk_copy_cancel - end a copy in the background early
@@ -178,7 +206,10 @@ int blkdev_copy(struct blk_copy_params *params, struct blk_copy_pool *pool);
  *
  * Context: Any context. Does not sleep, and takes no lock.
  */
-void blk_copy_cancel(struct blk_copy_params *params);
+static inline void blk_copy_cancel(struct blk_copy_params *params)
+{
+	WRITE_ONCE(params->cancelled, true);
+}
 
 /**
  * blk_copy_pool_create - make a reserve of memory for copies
@@ -260,6 +291,9 @@ static inline void blk_copy_stack_limits(struct queue_limits *lim,
 	lim->max_copy_dst_segments = supported ? USHRT_MAX : 0;
 }
 
+/* The number of ranges that a bio's command reads; 0 for other bios. */
+unsigned int blk_copy_nr_reads(struct bio *bio);
+
 /**
  * blk_copy_nr_src - number of source ranges of a copy request
  * @rq: request of REQ_OP_COPY_DST that its driver has started
@@ -270,7 +304,10 @@ static inline void blk_copy_stack_limits(struct queue_limits *lim,
  *
  * Return: the number; 0 if @rq is no copy
  */
-unsigned int blk_copy_nr_src(struct request *rq);
+static inline unsigned int blk_copy_nr_src(struct request *rq)
+{
+	return rq->bio ? blk_copy_nr_reads(rq->bio) : 0;
+}
 
 /**
  * struct blk_copy_iter - how far a driver has come in the sources of a request
@@ -304,7 +341,6 @@ int blk_copy_stats_show(struct seq_file *m, void *unused);
 struct bio *blk_copy_intercept(struct bio *bio);
 void blk_copy_resubmit(struct bio *bio);
 bool blk_copy_fits(struct bio *bio);
-unsigned int blk_copy_nr_reads(struct bio *bio);
 u64 blk_copy_show_bytes(struct gendisk *disk, bool hw);
 void blk_copy_validate_limits(struct queue_limits *lim);
 int blk_copy_store_max_bytes(struct queue_limits *lim, const char *page,

@@ -67,21 +67,6 @@ pub(crate) unsafe extern "C" fn blk_copy_fits(bio: *mut bindings::bio) -> bool {
     chunk::fits(unsafe { Bio::from_raw(bio) })
 }
 
-/// The number of source ranges of a request; 0 if it is no copy.
-///
-/// Context: any. Does not sleep.
-///
-/// # Safety
-///
-/// `rq` is a request that its driver has started, or is about to start.
-#[export]
-pub(crate) unsafe extern "C" fn blk_copy_nr_src(rq: *mut bindings::request) -> c_uint {
-    // SAFETY: Required of the caller.
-    let command = unsafe { Command::from_raw(rq) };
-    let count = command.bio().map_or(0, chunk::source_count);
-    saturated(count)
-}
-
 /// The number of ranges that a command reads; 0 for other bios.
 ///
 /// Context: any. Does not sleep.

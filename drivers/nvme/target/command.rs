@@ -31,7 +31,8 @@ use kernel::{
     block::{
         copy::{
             CopyRange,
-            Pool, //
+            Pool,
+            Way, //
         },
         units::{
             Sector,
@@ -258,7 +259,7 @@ impl Handle {
         // SAFETY: The params and the ranges are in the command, which stays until `ended` was
         // called. The request keeps the device open, and the namespace the pool, until it was
         // answered.
-        let status = unsafe { bindings::blkdev_copy(params, pool.as_raw()) };
+        let status = unsafe { bindings::blk_copy_run(params, pool.as_raw(), Way::Any.into_raw()) };
         if status != EIOCBQUEUED.to_errno() {
             // SAFETY: The engine has refused, so it will not call `ended`.
             Self(unsafe { PoolBox::from_raw(command) }).copied();

@@ -250,6 +250,25 @@ pub enum Way {
 }
 
 impl Way {
+    /// The way that C names.
+    pub fn from_raw(way: bindings::blk_copy_way) -> Result<Self> {
+        match way {
+            bindings::blk_copy_way_BLK_COPY_OFFLOAD => Ok(Self::Offload),
+            bindings::blk_copy_way_BLK_COPY_ONLOAD => Ok(Self::Onload),
+            bindings::blk_copy_way_BLK_COPY_ANY => Ok(Self::Any),
+            _ => Err(EINVAL),
+        }
+    }
+
+    /// What C calls it.
+    pub fn into_raw(self) -> bindings::blk_copy_way {
+        match self {
+            Self::Offload => bindings::blk_copy_way_BLK_COPY_OFFLOAD,
+            Self::Onload => bindings::blk_copy_way_BLK_COPY_ONLOAD,
+            Self::Any => bindings::blk_copy_way_BLK_COPY_ANY,
+        }
+    }
+
     /// Says where the device should place what is written.
     pub const fn placed(self, hint: WriteHint) -> How {
         How { way: self, hint }
@@ -411,11 +430,5 @@ fn params(
 unsafe fn call(way: Way, params: *mut bindings::blk_copy_params, pool: Option<&Pool>) -> c_int {
     let pool = pool.map_or(core::ptr::null_mut(), |pool| pool.0.as_ptr());
     // SAFETY: The caller guarantees it.
-    unsafe {
-        match way {
-            Way::Offload => bindings::blkdev_copy_offload(params, pool),
-            Way::Onload => bindings::blkdev_copy_onload(params, pool),
-            Way::Any => bindings::blkdev_copy(params, pool),
-        }
-    }
+    unsafe { bindings::blk_copy_run(params, pool, way.into_raw()) }
 }
