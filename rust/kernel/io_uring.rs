@@ -18,6 +18,7 @@
 use crate::{
     alloc::Flags,
     bindings,
+    fs::LocalFile,
     prelude::*,
     types::NotThreadSafe,
     workqueue::{
@@ -75,20 +76,30 @@ pub struct Issue<'a> {
 }
 
 impl<'a> Issue<'a> {
-    /// Uses what `->uring_cmd` was called with.
+    /// Uses what `->uring_cmd` was called with. Returns [`None`] if that was to ask a command that
+    /// was taken over to end early: this has asked it then.
     ///
     /// # Safety
     ///
-    /// `->uring_cmd` was called with these two, `flags` does not have `IO_URING_F_CANCEL`, and that
-    /// call lasts for `'a`. The caller makes one of these for a call.
-    pub unsafe fn from_raw(cmd: NonNull<bindings::io_uring_cmd>, flags: c_uint) -> Self {
+    /// `->uring_cmd` was called with these two, and that call lasts for `'a`. The caller makes one
+    /// of these for a call. All commands of this file that are taken over keep a `T`.
+    pub unsafe fn from_raw<T: Keep>(
+        cmd: NonNull<bindings::io_uring_cmd>,
+        flags: c_uint,
+    ) -> Option<Self> {
+        if flags & bindings::io_uring_cmd_flags_IO_URING_F_CANCEL.cast_unsigned() != 0 {
+            // SAFETY: Only a command that was taken over is asked, so its room for private data was
+            // written. It does not end meanwhile, because the lock of the ring is held.
+            unsafe { (*private::<T>(cmd)).kept.as_ref() }.value.stop();
+            return None;
+        }
         // INVARIANT: Required of the caller.
-        Self {
+        Some(Self {
             cmd,
             flags,
             _lifetime: PhantomData,
             _task: NotThreadSafe,
-        }
+        })
     }
 
     /// Returns the number of the command.
@@ -98,9 +109,10 @@ impl<'a> Issue<'a> {
     }
 
     /// Returns the file that is to execute the command.
-    pub fn file(&self) -> *mut bindings::file {
-        // SAFETY: By the type invariant, the command is there.
-        unsafe { (*self.cmd.as_ptr()).file }
+    pub fn file(&self) -> &'a LocalFile {
+        // SAFETY: By the type invariant, the command is there and is being issued, and io_uring
+        // keeps its file so long. Its position is not used.
+        unsafe { LocalFile::from_raw_file((*self.cmd.as_ptr()).file) }
     }
 
     /// Reads the entry, each field once: it may be memory that the program can write to.
@@ -239,6 +251,12 @@ impl<T: Keep> Taken<T> {
         }
     }
 
+    /// Returns what the command keeps, which is pinned.
+    pub fn as_pin(&self) -> Pin<&T> {
+        // SAFETY: By the type invariant, it is pinned.
+        unsafe { Pin::new_unchecked(&**self) }
+    }
+
     /// Takes the value apart. [`Taken::from_raw`] puts it together again.
     pub fn into_raw(self) -> NonNull<T> {
         let kept = ManuallyDrop::new(self).0;
@@ -250,7 +268,8 @@ impl<T: Keep> Taken<T> {
     ///
     /// # Safety
     ///
-    /// `value` came from [`Taken::into_raw`], and nobody else makes a `Taken` of it.
+    /// `value` is what a `Taken` keeps that came from [`Taken::into_raw`] or is in a
+    /// [`ManuallyDrop`] that is not used any more, and nobody else makes a `Taken` of it.
     pub unsafe fn from_raw(value: NonNull<T>) -> Self {
         // SAFETY: The value is in a `Kept`.
         let kept = unsafe { crate::container_of!(value.as_ptr(), Kept<T>, value) };
@@ -294,17 +313,6 @@ unsafe extern "C" fn end_in_task<T: Keep>(
         drop(KBox::from_raw(kept.as_ptr()));
         bindings::io_uring_cmd_done_in_task(cmd.as_ptr(), result);
     }
-}
-
-/// Asks a command to end early.
-///
-/// # Safety
-///
-/// `->uring_cmd` was called with this command and `IO_URING_F_CANCEL`, and what it keeps is a `T`.
-pub unsafe fn stop<T: Keep>(cmd: NonNull<bindings::io_uring_cmd>) {
-    // SAFETY: Only a command that was taken over is asked, and it does not end meanwhile, because
-    // the lock of the ring is held.
-    unsafe { (*private::<T>(cmd)).kept.as_ref() }.value.stop();
 }
 
 // SAFETY: `run` gets what `__enqueue` has taken apart.

@@ -13,10 +13,7 @@ use kernel::{
         copy::Way,
         file::BlockFile, //
     },
-    io_uring::{
-        self,
-        Issue, //
-    },
+    io_uring::Issue,
     prelude::*, //
 };
 
@@ -35,21 +32,19 @@ pub(crate) unsafe extern "C" fn blk_copy_uring_cmd(
     let Some(cmd) = NonNull::new(cmd) else {
         return EINVAL.to_errno();
     };
-    if issue_flags & bindings::io_uring_cmd_flags_IO_URING_F_CANCEL.cast_unsigned() != 0 {
-        // SAFETY: Required of the caller. All copies keep this.
-        unsafe { io_uring::stop::<Ask>(cmd) };
+    // SAFETY: Required of the caller. All copies keep this.
+    let Some(issue) = (unsafe { Issue::from_raw::<Ask>(cmd, issue_flags) }) else {
         return 0;
-    }
-    // SAFETY: Required of the caller.
-    let issue = unsafe { Issue::from_raw(cmd, issue_flags) };
+    };
     let way = match issue.op() {
         bindings::BLOCK_URING_CMD_COPY => Way::Any,
         bindings::BLOCK_URING_CMD_COPY_OFFLOAD => Way::Offload,
         _ => return EINVAL.to_errno(),
     };
-    // SAFETY: Required of the caller; the file stays open while the command is issued.
-    let dst = unsafe { BlockFile::from_raw(issue.file()) };
-    match uring::take_up(issue, way, dst) {
+    let taken = BlockFile::new(issue.file())
+        .ok_or(EINVAL)
+        .and_then(|dst| uring::take_up(issue, way, dst));
+    match taken {
         Ok(()) => EIOCBQUEUED.to_errno(),
         Err(error) => error.to_errno(),
     }

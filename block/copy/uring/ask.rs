@@ -25,8 +25,8 @@ use crate::{
     }, //
 };
 use core::{
+    mem::ManuallyDrop,
     ops::Range,
-    pin::Pin,
     ptr::NonNull,
     slice, //
 };
@@ -282,17 +282,15 @@ fn begin(ask: Taken<Ask>) {
     if let Err(error) = ask.request().map(drop).and_then(|()| ask.prepare()) {
         return ask.end(Err(error));
     }
-    let way = ask.way;
-    let raw = ask.into_raw();
+    let ask = ManuallyDrop::new(ask);
     // SAFETY: The copy keeps this until it has ended, and it ends when `ended` was called, or
     // below. That is as good as for ever.
-    let ask: &'static Ask = unsafe { raw.as_ref() };
-    let start = || Pool::common()?.start(ask.request()?, way, &ask.params);
+    let kept: &'static Ask = unsafe { NonNull::from(&**ask).as_ref() };
+    let start = || Pool::common()?.start(kept.request()?, kept.way, &kept.params);
     if let Err(error) = start() {
-        // SAFETY: Nothing was begun, so `ended` will not do this.
-        let ask = unsafe { Taken::from_raw(raw) };
+        // Nothing was begun, so `ended` will not do this.
         let (copied, result) = (Sectors::ZERO, Err(error));
-        conclude(ask, Outcome { copied, result });
+        conclude(ManuallyDrop::into_inner(ask), Outcome { copied, result });
     }
 }
 
@@ -300,15 +298,15 @@ fn begin(ask: Taken<Ask>) {
 ///
 /// # Safety
 ///
-/// For the params of an [`Ask`] alone, which [`begin`] has taken apart.
+/// For the params of an [`Ask`] alone, which [`begin`] has given away.
 unsafe extern "C" fn ended(params: *mut RawParams) {
-    // SAFETY: Required of the caller; the engine calls this once.
-    let ask = unsafe {
+    // SAFETY: Required of the caller; the engine calls this once, when the copy has ended.
+    let (ask, outcome) = unsafe {
         let ask = container_of!(params.cast::<Params>(), Ask, params);
-        Taken::from_raw(NonNull::new_unchecked(ask))
+        let ask = Taken::from_raw(NonNull::new_unchecked(ask));
+        let outcome = ask.params.outcome();
+        (ask, outcome)
     };
-    // SAFETY: The copy has ended.
-    let outcome = unsafe { ask.params.outcome() };
     conclude(ask, outcome);
 }
 
@@ -317,30 +315,25 @@ unsafe extern "C" fn ended(params: *mut RawParams) {
 ///
 /// Context: task; waits for nothing.
 fn send_alone(ask: Taken<Ask>) {
-    let raw = ask.into_raw();
-    // SAFETY: The copy keeps this until it has ended, and it ends when `chunk_ended` was called, or
-    // below.
-    let ask: &'static Ask = unsafe { raw.as_ref() };
+    // If this sends it, `chunk_ended` has it from then on.
+    let ask = ManuallyDrop::new(ask);
     let sent = Pool::common().and_then(|pool| {
         let request = ask.request()?;
-        // SAFETY: The copy keeps the files, which keep the devices open, and does not move. The
-        // pool that all share stays for ever.
-        Ok(unsafe { pool.stock().send_alone(&request, Pin::static_ref(ask)) })
+        // SAFETY: The copy keeps the files, which keep the devices open, and does not move. It
+        // stays until it has ended, and it ends when `chunk_ended` was called, or below. The pool
+        // that all share stays for ever.
+        Ok(unsafe { pool.stock().send_alone(&request, ask.as_pin()) })
     });
-    if let Ok(true) = sent {
-        return;
-    }
-    // SAFETY: Nothing was sent, so `chunk_ended` will not do this.
-    let ask = unsafe { Taken::from_raw(raw) };
     match sent {
-        Ok(_) => enqueue(ask),
-        Err(error) => ask.end(Err(error)),
+        Ok(true) => {}
+        Ok(false) => enqueue(ManuallyDrop::into_inner(ask)),
+        Err(error) => ManuallyDrop::into_inner(ask).end(Err(error)),
     }
 }
 
 impl chunk::Owner for Ask {
     fn chunk_ended(&self, _slot: usize, verdict: Verdict<Status>) {
-        // SAFETY: Only `send_alone` sends chunks with this owner. It has taken this apart, and the
+        // SAFETY: Only `send_alone` sends chunks with this owner. It has given this away, and the
         // chunk tells of its end once.
         let ask = unsafe { Taken::from_raw(NonNull::from(self)) };
         let Some(result) = ask.judge(verdict) else {

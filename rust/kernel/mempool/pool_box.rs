@@ -136,7 +136,8 @@ impl<T: InPool> PoolBox<T> {
     ///
     /// # Safety
     ///
-    /// `value` came from [`PoolBox::into_raw`], and nobody else makes a box of it.
+    /// `value` is the address of a box that came from [`PoolBox::into_raw`] or is in a
+    /// [`ManuallyDrop`] that is not used any more, and nobody else makes a box of it.
     pub unsafe fn from_raw(value: NonNull<T>) -> Self {
         // INVARIANT: It was a box before.
         Self(value)

@@ -19,6 +19,7 @@ use crate::{
         to_result,
         Result, //
     },
+    fs::LocalFile,
     prelude::*,
     sync::aref::{
         ARef,
@@ -66,9 +67,8 @@ impl BlockFile {
     pub fn of_descriptor(fd: u32) -> Result<ARef<Self>> {
         // SAFETY: The function takes any number.
         let file = NonNull::new(unsafe { bindings::fget(fd) }).ok_or(EBADF)?;
-        // SAFETY: The reference keeps the file open, and the mapping of an open file has a host.
-        let mode = unsafe { (*(*(*file.as_ptr()).f_mapping).host).i_mode };
-        if u32::from(mode) & bindings::S_IFMT != bindings::S_IFBLK {
+        // SAFETY: The reference keeps the file open.
+        if !unsafe { is_of_block_device(file.as_ptr()) } {
             // SAFETY: The reference was taken above.
             unsafe { bindings::fput(file.as_ptr()) };
             return Err(EINVAL);
@@ -76,6 +76,16 @@ impl BlockFile {
         // INVARIANT: It is the file of a block device, and the reference keeps it open.
         // SAFETY: The reference that was taken above is given away; `BlockFile` is transparent.
         Ok(unsafe { ARef::from_raw(file.cast()) })
+    }
+
+    /// Returns the file as that of a block device, or [`None`] if it is not one.
+    pub fn new(file: &LocalFile) -> Option<&Self> {
+        let file = file.as_ptr();
+        // SAFETY: The reference keeps the file open.
+        let found = unsafe { is_of_block_device(file) };
+        // INVARIANT: Just checked.
+        // SAFETY: The reference keeps the file open.
+        found.then(|| unsafe { Self::from_raw(file) })
     }
 
     /// Returns whether the file was opened to be read.
@@ -137,4 +147,15 @@ impl BlockFile {
             unsafe { bindings::filemap_range_has_page(self.mapping(), start, last) }
         })
     }
+}
+
+/// Returns whether a file is that of a block device.
+///
+/// # Safety
+///
+/// The file is open.
+unsafe fn is_of_block_device(file: *mut bindings::file) -> bool {
+    // SAFETY: Required of the caller. The mapping of an open file has a host.
+    let mode = unsafe { (*(*(*file).f_mapping).host).i_mode };
+    u32::from(mode) & bindings::S_IFMT == bindings::S_IFBLK
 }
