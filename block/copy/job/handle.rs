@@ -21,6 +21,7 @@ use super::{
 use crate::request::Request;
 use core::{
     cell::UnsafeCell,
+    mem::ManuallyDrop,
     ptr::NonNull, //
 };
 use kernel::{
@@ -129,15 +130,17 @@ impl Handle {
             tracker <- {
                 // SAFETY: `arm` gives the handle to the tracker, which uses it once.
                 let waker = unsafe { Waker::new(this.as_ptr().cast_const().cast(), wake) };
-                Tracker::new(waker, on_fallback)
+                Tracker::new(Some(waker), on_fallback)
             },
             work <- new_delayed_work!("blk_copy"),
             job: {
-                // SAFETY: The field is in memory that does not move.
-                let tracker = unsafe { NonNull::new_unchecked(&raw mut (*this.as_ptr()).tracker) };
-                // SAFETY: The tracker is of this copy alone, and stays until the copy is over. So
-                // do the devices of the request, and the stock, which are borrowed for ever.
-                let link = unsafe { Link::new(request, stock, tracker) };
+                // SAFETY: The tracker was made above, in memory that does not move. It is of this
+                // copy alone, and stays until the copy is over. So do the devices of the request,
+                // and the stock, which are borrowed for ever.
+                let link = unsafe {
+                    let tracker = Pin::new_unchecked(&(*this.as_ptr()).tracker);
+                    Link::new(request, stock, tracker)
+                };
                 UnsafeCell::new(Job::new(link, (way, on_fallback), Interrupt::Cancelled(params)))
             },
             workers,
@@ -163,11 +166,10 @@ impl Handle {
     /// Waits. Returns the handle if there is something to do already; else the tracker has it, and
     /// queues the copy when there is.
     pub(super) fn arm(self, low: usize) -> Option<Self> {
-        let copy = self.0.into_raw();
-        // SAFETY: The copy is there. If this arms the tracker, `wake` has the box from now on.
-        let armed = unsafe { copy.as_ref() }.tracker.arm(low);
-        // SAFETY: If not, we still have it.
-        (!armed).then(|| Self(unsafe { PoolBox::from_raw(copy) }))
+        // If this arms the tracker, `wake` has the box from then on.
+        let copy = ManuallyDrop::new(self);
+        let armed = copy.0.tracker.arm(low);
+        (!armed).then(|| ManuallyDrop::into_inner(copy))
     }
 
     /// Has a worker drive the copy.

@@ -119,16 +119,13 @@ pub(super) enum Next {
 ///
 /// # Invariants
 ///
-/// The tracker is pinned, and used by this copy alone. It and the stock exist, and the devices of
-/// the request stay open, until nothing is in flight that was sent through here.
+/// The tracker is used by this copy alone. It and the stock exist, and the devices of the request
+/// stay open, until nothing is in flight that was sent through here.
 pub(super) struct Link<'a> {
     request: Request<'a>,
     pub(super) stock: &'a Stock,
-    tracker: NonNull<Tracker>,
+    tracker: Pin<&'a Tracker>,
 }
-
-// SAFETY: The tracker is made to be used by any CPU.
-unsafe impl Send for Link<'_> {}
 
 impl<'a> Link<'a> {
     /// # Safety
@@ -139,7 +136,7 @@ impl<'a> Link<'a> {
     pub(super) unsafe fn new(
         request: Request<'a>,
         stock: &'a Stock,
-        tracker: NonNull<Tracker>,
+        tracker: Pin<&'a Tracker>,
     ) -> Self {
         // INVARIANT: Required of the caller.
         Self {
@@ -149,9 +146,8 @@ impl<'a> Link<'a> {
         }
     }
 
-    pub(super) fn tracker(&self) -> Pin<&Tracker> {
-        // SAFETY: By the type invariant the tracker is there, and pinned.
-        unsafe { Pin::new_unchecked(self.tracker.as_ref()) }
+    pub(super) fn tracker(&self) -> Pin<&'a Tracker> {
+        self.tracker
     }
 
     pub(super) fn request(&self) -> &Request<'a> {
@@ -180,14 +176,14 @@ impl<'a> Link<'a> {
             };
             let (_, dst) = plan.first_ranges(&chunk)?;
             let slot = self
-                .tracker()
+                .tracker
                 .progress(|progress| progress.begin(chunk.len))?;
             let devices = (self.request.src_bdev, self.request.dst_bdev);
             let sources = plan.sources(&chunk);
             // SAFETY: The memory was made for this chunk, of which the limits allow one
             // destination, and no more than the devices do. The rest holds by the type invariant.
             unsafe {
-                let owner = (self.tracker(), slot);
+                let owner = (self.tracker, slot);
                 let dst = (dst, self.request.hint);
                 chunk::submit(devices, sources, dst, memory, Wait::Allowed, owner);
             }
@@ -211,9 +207,10 @@ impl<'a> Link<'a> {
             Direction::Write => (self.request.dst_bdev, self.request.hint),
         };
         let range = (range.start(), range.len());
+        let owner = NonNull::from(self.tracker.get_ref());
         // SAFETY: The ranges of a request lie within its devices. The rest holds by the type
         // invariant.
-        unsafe { buffer.submit(of.direction, device, range, Some(of), self.tracker) };
+        unsafe { buffer.submit(of.direction, device, range, Some(of), owner) };
     }
 }
 

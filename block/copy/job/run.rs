@@ -8,10 +8,7 @@ use super::{
         Link,
         Stock, //
     },
-    tracker::{
-        Tracker,
-        Waker, //
-    },
+    tracker::Tracker,
     turn::{
         on_fallback,
         Job,
@@ -22,10 +19,6 @@ use crate::{
     plan::progress::OnFallback,
     request::Request, //
 };
-use core::{
-    pin::Pin,
-    ptr::NonNull, //
-};
 use kernel::{
     block::{
         bio::plugged,
@@ -35,8 +28,6 @@ use kernel::{
         },
         sched, //
     },
-    prelude::*,
-    sync::Completion,
     task, //
 };
 
@@ -44,36 +35,19 @@ use kernel::{
 ///
 /// Context: task; may sleep.
 pub(super) fn run(request: Request<'_>, way: Way, stock: &Stock, interrupt: Interrupt) -> Outcome {
-    pin_init::stack_pin_init!(let woken = Completion::new());
-    let woken = woken.as_ref();
-    // SAFETY: The completion stays until the copy is over, and then nobody wakes it any more.
-    let waker = unsafe { Waker::new(core::ptr::from_ref(woken.get_ref()).cast(), complete) };
     let on_fallback = on_fallback(way);
-    pin_init::stack_pin_init!(let tracker = Tracker::new(waker, on_fallback));
-    let tracker = tracker.as_ref();
+    pin_init::stack_pin_init!(let tracker = Tracker::new(None, on_fallback));
+    let tracker = tracker.into_ref();
     // SAFETY: The tracker stays until `drive` has returned, and the devices are open and the stock
     // exists as long as the references. `drive` returns when nothing is in flight.
-    let link = unsafe { Link::new(request, stock, NonNull::from(tracker.get_ref())) };
-    drive(link, (way, on_fallback), interrupt, tracker, woken)
-}
-
-/// # Safety
-///
-/// `completion` is a [`Completion`] that lives.
-unsafe fn complete(completion: *const c_void) {
-    // SAFETY: Required of the caller.
-    unsafe { &*completion.cast::<Completion>() }.complete();
+    let link = unsafe { Link::new(request, stock, tracker) };
+    drive(link, (way, on_fallback), interrupt)
 }
 
 /// In a stack frame of its own, so that none becomes large.
 #[inline(never)]
-fn drive(
-    link: Link<'_>,
-    how: (Way, OnFallback),
-    interrupt: Interrupt,
-    tracker: Pin<&Tracker>,
-    woken: Pin<&Completion>,
-) -> Outcome {
+fn drive(link: Link<'_>, how: (Way, OnFallback), interrupt: Interrupt) -> Outcome {
+    let tracker = link.tracker();
     let mut job = Job::new(link, how, interrupt);
     loop {
         match plugged(|| job.turn()) {
@@ -81,7 +55,7 @@ fn drive(
             Turn::Starved => sched::pause(),
             Turn::Wait(low) => {
                 while tracker.arm(low) {
-                    woken.wait_for_completion_io();
+                    tracker.wait();
                 }
             }
         }

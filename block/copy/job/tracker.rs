@@ -30,10 +30,13 @@ use kernel::{
     },
     new_spinlock_irq,
     prelude::*,
-    sync::SpinLockIrq, //
+    sync::{
+        Completion,
+        SpinLockIrq, //
+    }, //
 };
 
-/// Who drives a copy, while it waits: a function and a pointer, as in a
+/// Who drives a copy that no task waits for, while it waits: a function and a pointer, as in a
 /// [`RawWaker`](core::task::RawWaker).
 pub(super) struct Waker {
     data: *const c_void,
@@ -88,12 +91,15 @@ impl State {
 pub(super) struct Tracker {
     #[pin]
     state: SpinLockIrq<State>,
-    waker: Waker,
+    waker: Option<Waker>,
+    /// Without a waker, the task that drives the copy waits for this.
+    #[pin]
+    woken: Completion,
 }
 
 impl Tracker {
-    /// Nothing is in flight.
-    pub(super) fn new(waker: Waker, on_fallback: OnFallback) -> impl PinInit<Self> {
+    /// Nothing is in flight. Without a waker, a task drives the copy, and [`Tracker::wait`]s.
+    pub(super) fn new(waker: Option<Waker>, on_fallback: OnFallback) -> impl PinInit<Self> {
         pin_init!(Self {
             state <- new_spinlock_irq!(State {
                 progress: Progress::new(on_fallback),
@@ -102,6 +108,7 @@ impl Tracker {
                 waiting: false,
             }, "blk_copy_tracker"),
             waker,
+            woken <- Completion::new(),
         })
     }
 
@@ -141,11 +148,21 @@ impl Tracker {
         state.waiting
     }
 
+    /// Waits to be woken, once after each [`Tracker::arm`] that has returned true.
+    ///
+    /// Context: task; may sleep.
+    pub(super) fn wait(&self) {
+        self.woken.wait_for_completion_io();
+    }
+
     /// Wakes the driver, if it waits and there is something to do.
     fn wake(&self, state: &mut State) {
         if state.waiting && state.is_ready() {
             state.waiting = false;
-            self.waker.wake();
+            match &self.waker {
+                Some(waker) => waker.wake(),
+                None => self.woken.complete(),
+            }
         }
     }
 }

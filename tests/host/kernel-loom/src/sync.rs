@@ -146,9 +146,9 @@ pub struct Completion(Notify);
 
 impl Completion {
     /// Nobody has completed it.
-    #[expect(clippy::new_without_default, reason = "nobody needs a default")]
-    pub fn new() -> Self {
-        Self(Notify::new())
+    pub fn new() -> impl PinInit<Self> {
+        // SAFETY: The value is made there.
+        unsafe { crate::init::from_fn(|slot: *mut Self| slot.write(Self(Notify::new()))) }
     }
 
     /// Wakes who waits.

@@ -29,7 +29,6 @@ use kernel::{
     memory::{self, Origin},
     prelude::c_void,
     raw_init,
-    sync::Completion,
 };
 use loom::{cell::UnsafeCell, thread};
 
@@ -37,7 +36,6 @@ use loom::{cell::UnsafeCell, thread};
 struct Window {
     tracker: Tracker,
     reserve: Reserve,
-    woken: Completion,
     /// Chunks that have ended, in the order of the copy. Of whoever drives it.
     taken: UnsafeCell<Vec<Counter>>,
 }
@@ -60,8 +58,11 @@ struct Handle(NonNull<Window>);
 pub(crate) fn drive(scenario: &Scenario) {
     let memory = memory::alloc(Layout::new::<Window>(), Origin::Model).cast::<Window>();
     let raw = memory.as_ptr();
-    // SAFETY: `wake` expects a copy that waits.
-    let waker = unsafe { Waker::new(raw.cast_const().cast(), wake) };
+    let waker = match scenario.driver {
+        Driver::Caller => None,
+        // SAFETY: `wake` expects a copy that waits.
+        Driver::Worker => Some(unsafe { Waker::new(raw.cast_const().cast(), wake) }),
+    };
     let reserve = Reserve::new(1).expect("there is memory");
     // SAFETY: This is memory for a copy, and each field is written once.
     unsafe {
@@ -70,7 +71,6 @@ pub(crate) fn drive(scenario: &Scenario) {
             Tracker::new(waker, OnFallback::Onload),
         );
         addr_of_mut!((*raw).reserve).write(reserve);
-        addr_of_mut!((*raw).woken).write(Completion::new());
         addr_of_mut!((*raw).taken).write(UnsafeCell::new(Vec::new()));
     }
     let copy = Handle(memory);
@@ -115,22 +115,15 @@ fn send(copy: &Handle, index: usize) -> bool {
     true
 }
 
-/// Wakes the driver of a copy.
+/// Has a worker drive a copy.
 ///
 /// # Safety
 ///
 /// `copy` is a [`Window`] that waits.
 unsafe fn wake(copy: *const c_void) {
     let copy = NonNull::new(copy.cast_mut().cast::<Window>()).expect("there is a copy");
-    let world = world();
-    match world.scenario.driver {
-        // SAFETY: Required of the caller.
-        Driver::Caller => unsafe { copy.as_ref() }.woken.complete(),
-        Driver::Worker => {
-            world.saw(Event::Worked);
-            thread::spawn(move || turns(Handle(copy)));
-        }
-    }
+    world().saw(Event::Worked);
+    thread::spawn(move || turns(Handle(copy)));
 }
 
 fn turns(copy: Handle) {
@@ -153,7 +146,7 @@ fn turns(copy: Handle) {
             return finish(copy);
         } else if this.tracker.arm(world.scenario.low) {
             match world.scenario.driver {
-                Driver::Caller => this.woken.wait_for_completion_io(),
+                Driver::Caller => this.tracker.wait(),
                 Driver::Worker => return,
             }
         }
