@@ -125,12 +125,11 @@ impl Handle {
         drive: fn(Handle),
         params: &'static Params,
     ) -> Result<Self> {
-        let on_fallback = on_fallback(way);
         let copy = pin_init!(&this in Background {
             tracker <- {
                 // SAFETY: `arm` gives the handle to the tracker, which uses it once.
                 let waker = unsafe { Waker::new(this.as_ptr().cast_const().cast(), wake) };
-                Tracker::new(Some(waker), on_fallback)
+                Tracker::new(Some(waker), on_fallback(way))
             },
             work <- new_delayed_work!("blk_copy"),
             job: {
@@ -141,7 +140,7 @@ impl Handle {
                     let tracker = Pin::new_unchecked(&(*this.as_ptr()).tracker);
                     Link::new(request, stock, tracker)
                 };
-                UnsafeCell::new(Job::new(link, (way, on_fallback), Interrupt::Cancelled(params)))
+                UnsafeCell::new(Job::new(link, way, Interrupt::Cancelled(params)))
             },
             workers,
             drive,

@@ -15,10 +15,7 @@ use super::{
         Turn, //
     }, //
 };
-use crate::{
-    plan::progress::OnFallback,
-    request::Request, //
-};
+use crate::request::Request;
 use kernel::{
     block::{
         bio::plugged,
@@ -35,20 +32,19 @@ use kernel::{
 ///
 /// Context: task; may sleep.
 pub(super) fn run(request: Request<'_>, way: Way, stock: &Stock, interrupt: Interrupt) -> Outcome {
-    let on_fallback = on_fallback(way);
-    pin_init::stack_pin_init!(let tracker = Tracker::new(None, on_fallback));
+    pin_init::stack_pin_init!(let tracker = Tracker::new(None, on_fallback(way)));
     let tracker = tracker.into_ref();
     // SAFETY: The tracker stays until `drive` has returned, and the devices are open and the stock
     // exists as long as the references. `drive` returns when nothing is in flight.
     let link = unsafe { Link::new(request, stock, tracker) };
-    drive(link, (way, on_fallback), interrupt)
+    drive(link, way, interrupt)
 }
 
 /// In a stack frame of its own, so that none becomes large.
 #[inline(never)]
-fn drive(link: Link<'_>, how: (Way, OnFallback), interrupt: Interrupt) -> Outcome {
+fn drive(link: Link<'_>, way: Way, interrupt: Interrupt) -> Outcome {
     let tracker = link.tracker();
-    let mut job = Job::new(link, how, interrupt);
+    let mut job = Job::new(link, way, interrupt);
     loop {
         match plugged(|| job.turn()) {
             Turn::Over => return job.end(),

@@ -94,7 +94,6 @@ enum Sent {
 pub(super) struct Job<'a> {
     link: Link<'a>,
     way: Way,
-    on_fallback: OnFallback,
     interrupt: Interrupt,
     share: Share<'a>,
     /// What is sent to the device next.
@@ -107,16 +106,11 @@ pub(super) struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// Prepares a copy. Its tracker was made with the same [`on_fallback`].
-    pub(super) fn new(
-        link: Link<'a>,
-        (way, on_fallback): (Way, OnFallback),
-        interrupt: Interrupt,
-    ) -> Self {
+    /// Prepares a copy. Its tracker was made with [`on_fallback`] of the same way.
+    pub(super) fn new(link: Link<'a>, way: Way, interrupt: Interrupt) -> Self {
         let plan = Plan::new(link.request().src, link.request().dst);
         Self {
             way,
-            on_fallback,
             interrupt,
             share: Share::new(link.request().dst_bdev),
             ahead: plan,
@@ -228,7 +222,7 @@ impl<'a> Job<'a> {
                 let tracker = self.link.tracker();
                 tracker.progress(|progress| progress.restart(start, |run| self.count(run)));
             }
-            None if self.on_fallback == OnFallback::Onload => self.read_and_write(run.len),
+            None if self.way != Way::Offload => self.read_and_write(run.len),
             None => {
                 self.fail(start, EOPNOTSUPP);
                 self.behind.advance(run.len);
@@ -315,7 +309,7 @@ impl<'a> Job<'a> {
             });
             plan.advance(chunk.len);
             len = len.checked_add(chunk.len).unwrap_or(left);
-            if self.on_fallback == OnFallback::Fail {
+            if self.way == Way::Offload {
                 break;
             }
             task::cond_resched();
@@ -329,7 +323,7 @@ impl<'a> Job<'a> {
 
     /// The next `len` sectors are copied in another way, if they may be. Nothing is in flight.
     fn go_otherwise(&mut self, len: Sectors) -> Sent {
-        if self.on_fallback == OnFallback::Onload {
+        if self.way != Way::Offload {
             self.link.tracker().progress(|progress| progress.skip(len));
             self.ahead.advance(len);
             self.read_and_write(len);
