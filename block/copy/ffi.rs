@@ -13,10 +13,7 @@ use crate::{
         Interrupt,
         Pool, //
     },
-    request::{
-        List,
-        Request, //
-    },
+    request::Request,
     stats,
     uring as commands, //
 };
@@ -33,8 +30,7 @@ use kernel::{
             Params,
             Way, //
         },
-        sched,
-        units::Sectors, //
+        sched, //
     },
     error::from_result,
     prelude::*,
@@ -79,7 +75,7 @@ pub(crate) unsafe extern "C" fn blk_copy_run(
         // They may be gone already.
         Ok(None) => EIOCBQUEUED.to_errno(),
         Ok(Some(outcome)) => params.report(outcome),
-        Err(error) => params.report(nothing(Err(error))),
+        Err(error) => params.report(Outcome::nothing(Err(error))),
     }
 }
 
@@ -89,11 +85,9 @@ fn begin(
     pool: Option<&'static Pool>,
 ) -> Result<Option<Outcome>> {
     let pool = pool.map_or_else(Pool::common, Ok)?;
-    let ((src_bdev, src), (dst_bdev, dst)) = (params.src()?, params.dst()?);
-    let (src, dst) = ((src_bdev, List::new(src)), (dst_bdev, List::new(dst)));
-    let request = Request::new(src, dst, params.write_hint())?;
+    let request = Request::new(params.src()?, params.dst()?, params.write_hint())?;
     if request.total.is_zero() {
-        return Ok(Some(nothing(Ok(()))));
+        return Ok(Some(Outcome::nothing(Ok(()))));
     }
     if params.has_end_io() {
         pool.start(request, way, params)?;
@@ -104,12 +98,6 @@ fn begin(
         return Err(EDEADLK);
     }
     Ok(Some(pool.run(request, way, Interrupt::Fatal)))
-}
-
-/// Nothing was copied.
-fn nothing(result: Result) -> Outcome {
-    let copied = Sectors::ZERO;
-    Outcome { copied, result }
 }
 
 /// Makes a reserve of memory.

@@ -102,9 +102,9 @@ impl<'a> List<'a> {
         (0..self.0.len()).map(move |index| self.get(index)?.moved(by))
     }
 
-    /// Whether none of them is empty or overflows.
-    fn is_valid(self) -> bool {
-        (0..self.0.len()).all(|index| self.get(index).is_some())
+    /// Whether none of them is empty or overflows, and `f` says yes to all of them.
+    fn all(self, f: impl Fn(Range) -> bool) -> bool {
+        (0..self.0.len()).all(|index| self.get(index).is_some_and(&f))
     }
 }
 
@@ -198,13 +198,14 @@ impl<'a> Request<'a> {
     ///   lists of unequal lengths; destinations that overlap a source, or each other; no such write
     ///   stream.
     pub(crate) fn new(
-        (src_bdev, src): (&'a BlockDevice, List<'a>),
-        (dst_bdev, dst): (&'a BlockDevice, List<'a>),
+        (src_bdev, src): (&'a BlockDevice, &'a [CopyRange]),
+        (dst_bdev, dst): (&'a BlockDevice, &'a [CopyRange]),
         hint: WriteHint,
     ) -> Result<Self> {
         if dst_bdev.is_read_only() {
             return Err(EPERM);
         }
+        let (src, dst) = (List::new(src), List::new(dst));
         let total = src.total().unwrap_or_default();
         // INVARIANT: All of it is checked below.
         let request = Self {
@@ -228,8 +229,7 @@ impl<'a> Request<'a> {
         let block = self.block();
         let fits = |list: List<'_>, bdev: &BlockDevice| {
             let size = bdev.size();
-            let mut ranges = list.iter();
-            list.is_valid() && ranges.all(|range| range.is_aligned(block) && range.fits(size))
+            list.all(|range| range.is_aligned(block) && range.fits(size))
         };
         // On the disk, where a partition and the disk itself meet, and other disks of the device.
         let start = |bdev: &BlockDevice| Sectors::new(bdev.start().get());

@@ -130,7 +130,7 @@ fn direct(src: &BlockFile, dst: &BlockFile, whole: Span) -> Result<u64> {
         way: Way::Any,
     };
     // This checks the whole copy before it changes anything.
-    steps.check(span)?;
+    steps.request(span, |_| ())?;
     finish(src, dst, span, || steps.copy(span, Pace::FAST))
 }
 

@@ -12,22 +12,16 @@ use crate::{
         Interrupt,
         Pool, //
     },
-    request::{
-        List,
-        Request, //
-    }, //
+    request::Request, //
 };
+use core::slice;
 use kernel::{
     block::{
         copy::{
             CopyRange,
             Way, //
         },
-        file::BlockFile,
-        units::{
-            Sector,
-            Sectors, //
-        }, //
+        file::BlockFile, //
     },
     prelude::*, //
 };
@@ -169,26 +163,17 @@ impl Steps<'_> {
         self.src.bdev().is_gone() || self.dst.bdev().is_gone()
     }
 
-    /// Checks a part.
+    /// Calls `f` with the checked request for a part.
     ///
     /// # Errors
     ///
     /// As [`Request::new`].
-    pub(super) fn check(&self, part: Span) -> Result {
-        self.request(part, |_| ())
-    }
-
-    /// Calls `f` with the checked request for a part.
-    fn request<R>(&self, part: Span, f: impl FnOnce(&Request<'_>) -> R) -> Result<R> {
-        let range = |pos: u64| {
-            let start = Sector::from_bytes(pos).ok_or(EINVAL)?;
-            let len = Sectors::from_bytes(part.len).ok_or(EINVAL)?;
-            Ok::<_, Error>([CopyRange::new(start, len)])
-        };
-        let (src, dst) = (range(part.from)?, range(part.to)?);
+    pub(super) fn request<R>(&self, part: Span, f: impl FnOnce(&Request<'_>) -> R) -> Result<R> {
+        let src = CopyRange::from_bytes(part.from, part.len).ok_or(EINVAL)?;
+        let dst = CopyRange::from_bytes(part.to, part.len).ok_or(EINVAL)?;
         let request = Request::new(
-            (self.src.bdev(), List::new(&src)),
-            (self.dst.bdev(), List::new(&dst)),
+            (self.src.bdev(), slice::from_ref(&src)),
+            (self.dst.bdev(), slice::from_ref(&dst)),
             self.dst.write_hint(),
         )?;
         Ok(f(&request))

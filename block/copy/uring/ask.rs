@@ -6,17 +6,11 @@
 //! under way, or the copy is in the background, nobody has it: it was taken apart, and the end of
 //! either puts it together again.
 
-use super::wanted::{
-    in_sectors,
-    Sources, //
-};
+use super::wanted::Sources;
 use crate::{
     chunk,
     job::Pool,
-    request::{
-        List,
-        Request, //
-    },
+    request::Request,
     stats,
     verdict::{
         Counter,
@@ -137,7 +131,7 @@ impl Ask {
         (src, from): (ARef<BlockFile>, Sources),
         (dst, bytes): (ARef<BlockFile>, Range<u64>),
     ) -> Result {
-        let to = in_sectors(bytes.start, bytes.end - bytes.start)?;
+        let to = CopyRange::from_bytes(bytes.start, bytes.end - bytes.start).ok_or(EINVAL)?;
         let ask = pin_init!(Self {
             way,
             src,
@@ -164,8 +158,8 @@ impl Ask {
 
     fn request(&self) -> Result<Request<'_>> {
         Request::new(
-            (self.src.bdev(), List::new(self.from.ranges())),
-            (self.dst.bdev(), List::new(slice::from_ref(&self.to))),
+            (self.src.bdev(), self.from.ranges()),
+            (self.dst.bdev(), slice::from_ref(&self.to)),
             self.dst.write_hint(),
         )
     }
@@ -221,11 +215,6 @@ impl Ask {
     }
 }
 
-/// Bytes, as io_uring has a result.
-fn in_bytes(copied: Sectors) -> Result<i32> {
-    Ok(i32::try_from(copied.to_bytes().ok_or(EINVAL)?)?)
-}
-
 /// Gives a copy to a worker.
 ///
 /// Context: any. Does not sleep.
@@ -240,12 +229,10 @@ fn enqueue(ask: Taken<Ask>) {
 ///
 /// Context: any. Does not sleep.
 fn conclude(ask: Taken<Ask>, outcome: Outcome) {
-    let result = match outcome {
-        Outcome {
-            copied,
-            result: Err(error),
-        } if copied.is_zero() => Err(error),
-        Outcome { copied, .. } => in_bytes(copied),
+    let bytes = outcome.copied.to_bytes().unwrap_or(u64::MAX);
+    let result = match outcome.result {
+        Err(error) if outcome.copied.is_zero() => Err(error),
+        _ => i32::try_from(bytes).map_err(Error::from),
     };
     if !ask.must_finish() {
         return ask.end(result);
@@ -289,8 +276,8 @@ fn begin(ask: Taken<Ask>) {
     let start = || Pool::common()?.start(kept.request()?, kept.way, &kept.params);
     if let Err(error) = start() {
         // Nothing was begun, so `ended` will not do this.
-        let (copied, result) = (Sectors::ZERO, Err(error));
-        conclude(ManuallyDrop::into_inner(ask), Outcome { copied, result });
+        let outcome = Outcome::nothing(Err(error));
+        conclude(ManuallyDrop::into_inner(ask), outcome);
     }
 }
 

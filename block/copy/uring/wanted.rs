@@ -13,10 +13,7 @@ use core::{
 use kernel::{
     block::{
         copy::CopyRange,
-        units::{
-            Sector,
-            Sectors, //
-        }, //
+        units::Sectors, //
     },
     io_uring::Fields,
     prelude::*,
@@ -94,13 +91,6 @@ impl Wanted {
     }
 }
 
-/// A range of bytes as a range of sectors.
-pub(super) fn in_sectors(start: u64, len: u64) -> Result<CopyRange> {
-    let start = Sector::from_bytes(start).ok_or(EINVAL)?;
-    let len = Sectors::from_bytes(len).ok_or(EINVAL)?;
-    Ok(CopyRange::new(start, len))
-}
-
 /// The sources of a copy.
 pub(super) enum Sources {
     One(CopyRange),
@@ -119,7 +109,10 @@ impl Sources {
     /// - `ENOMEM`.
     pub(super) fn read(wanted: &Wanted) -> Result<Self> {
         let (start, count) = match wanted.from {
-            From::Place(start) => return Ok(Self::One(in_sectors(start, wanted.len())?)),
+            From::Place(start) => {
+                let range = CopyRange::from_bytes(start, wanted.len()).ok_or(EINVAL)?;
+                return Ok(Self::One(range));
+            }
             From::List(start, count) => (start, count),
         };
         let len = count.checked_mul(RANGE).ok_or(EINVAL)?;
@@ -128,7 +121,8 @@ impl Sources {
         reader.read_slice(&mut raw)?;
         let mut ranges = KVec::with_capacity(count, GFP_KERNEL_ACCOUNT)?;
         for (start, len) in pairs(&raw) {
-            ranges.push(in_sectors(start, len)?, GFP_KERNEL_ACCOUNT)?;
+            let range = CopyRange::from_bytes(start, len).ok_or(EINVAL)?;
+            ranges.push(range, GFP_KERNEL_ACCOUNT)?;
         }
         match List::new(&ranges).total().and_then(Sectors::to_bytes) {
             Some(sum) if sum == wanted.len() => Ok(Self::Many(ranges)),
@@ -146,10 +140,7 @@ impl Sources {
 
     /// The ranges, in bytes. One that overflows is left out.
     pub(super) fn bytes(&self) -> impl Iterator<Item = Range<u64>> + '_ {
-        self.ranges().iter().filter_map(|range| {
-            let start = range.start().to_bytes()?;
-            Some(start..start.checked_add(range.len().to_bytes()?)?)
-        })
+        self.ranges().iter().filter_map(|range| range.to_bytes())
     }
 }
 
@@ -225,9 +216,9 @@ mod tests {
 
     #[test]
     fn ranges_are_whole_sectors() {
-        assert!(in_sectors(512, 1024).is_ok());
-        assert!(in_sectors(511, 1024).is_err());
-        assert!(in_sectors(512, 1023).is_err());
+        assert!(CopyRange::from_bytes(512, 1024).is_some());
+        assert!(CopyRange::from_bytes(511, 1024).is_none());
+        assert!(CopyRange::from_bytes(512, 1023).is_none());
         let raw = [1u64, 2, 3, 4].map(u64::to_ne_bytes);
         let mut found = pairs(raw.as_flattened());
         assert_eq!(found.next(), Some((1, 2)));

@@ -43,6 +43,7 @@ use crate::{
 };
 use core::{
     marker::PhantomData,
+    ops::Range,
     ptr::NonNull, //
 };
 
@@ -183,6 +184,19 @@ impl CopyRange {
         })
     }
 
+    /// Makes a range of `len` bytes from `start` on. [`None`] if that is not on boundaries of
+    /// sectors.
+    pub fn from_bytes(start: u64, len: u64) -> Option<Self> {
+        let (start, len) = (Sector::from_bytes(start)?, Sectors::from_bytes(len)?);
+        Some(Self::new(start, len))
+    }
+
+    /// Returns the range in bytes, or [`None`] if that overflows.
+    pub fn to_bytes(self) -> Option<Range<u64>> {
+        let start = self.start().to_bytes()?;
+        Some(start..start.checked_add(self.len().to_bytes()?)?)
+    }
+
     /// Returns the first sector.
     pub const fn start(self) -> Sector {
         Sector::new(self.0.sector)
@@ -223,6 +237,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Nothing was copied.
+    pub fn nothing(result: Result) -> Self {
+        let copied = Sectors::ZERO;
+        Self { copied, result }
+    }
+
     /// # Safety
     ///
     /// The params are valid, and no copy with them runs.
@@ -393,10 +413,7 @@ pub fn copy(
     let how = how.into();
     let mut params = match params(how.hint, (src_bdev, src), (dst_bdev, dst)) {
         Ok(params) => params,
-        Err(error) => {
-            let (copied, result) = (Sectors::ZERO, Err(error));
-            return Outcome { copied, result };
-        }
+        Err(error) => return Outcome::nothing(Err(error)),
     };
     // SAFETY: The references keep the devices open, and ranges and pool valid. They outlive the
     // call, which waits for the end.
