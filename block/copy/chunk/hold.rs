@@ -31,7 +31,7 @@ pub(crate) fn intercept(bio: OwnedBio) -> Option<OwnedBio> {
             return None;
         }
     };
-    if bio.context().levels() == Levels::One {
+    if bio.context().levels == Levels::One {
         return park::arrive(bio);
     }
     settle(bio.locked(|state, bio, _| state.enter(bio)), go_on)

@@ -15,8 +15,6 @@ use kernel::{
             __GFP_NOMEMALLOC,
             __GFP_NORETRY,
             __GFP_NOWARN, //
-            GFP_NOIO,
-            GFP_NOWAIT,
         },
         AllocError,
         Allocator,
@@ -69,22 +67,11 @@ pub(crate) struct Memory<'a, H, P> {
 }
 
 impl<'a, H, P> Memory<'a, H, P> {
-    /// Allocates memory for a chunk with `sources` sources. With one source, this does not fail,
-    /// but it may wait until another chunk ends.
+    /// Allocates memory for a chunk with `sources` sources. With one source and `GFP_NOIO`, this
+    /// does not fail, but it may wait until another chunk ends.
     ///
-    /// Context: task; may sleep, but starts no I/O.
-    pub(crate) fn new(reserve: &'a Reserve<H, P>, sources: usize) -> Result<Self, AllocError> {
-        Self::with_flags(reserve, sources, GFP_NOIO)
-    }
-
-    /// The same, but fails if it would have to wait.
-    ///
-    /// Context: any. Does not sleep.
-    pub(crate) fn at_once(reserve: &'a Reserve<H, P>, sources: usize) -> Result<Self, AllocError> {
-        Self::with_flags(reserve, sources, GFP_NOWAIT)
-    }
-
-    fn with_flags(
+    /// Context: as `flags` say.
+    pub(crate) fn new(
         reserve: &'a Reserve<H, P>,
         sources: usize,
         flags: Flags,

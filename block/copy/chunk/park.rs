@@ -70,14 +70,14 @@ fn arrived(bio: &Bio) -> Arrived {
 /// Whether a device has all places of a chunk.
 fn pair_all(context: ContextRef<'_>) -> Verdict<Status> {
     let (places, to) = (context.places(), context.destination());
-    pair(places, to, context.len(), Status::INVAL)
+    pair(places, to, context.dst.len(), Status::INVAL)
 }
 
 /// All parts are there: the command goes to the driver.
 fn dispatch(mut command: OwnedBio) -> Option<OwnedBio> {
     let mut wait = Wait::Allowed;
     if let Some((_, context)) = locate(&command) {
-        wait = context.wait();
+        wait = context.wait;
         let from = context.places().next().flatten();
         if let Some((from, to)) = from.zip(context.destination()) {
             trace::dispatch(&command, from.range, to.range);

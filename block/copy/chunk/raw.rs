@@ -22,9 +22,8 @@ use crate::{
 };
 use core::{
     marker::PhantomData,
-    ptr::{
-        NonNull, //
-    }, //
+    ops::Deref,
+    ptr::NonNull, //
 };
 use kernel::{
     block::{
@@ -106,7 +105,9 @@ pub(crate) struct Context {
     pub(super) state: SpinLockIrq<State>,
     pub(super) parts: usize,
     pub(super) reserve: NonNull<Reserve>,
+    /// What it was sent to.
     pub(super) levels: Levels,
+    /// Whether its command may wait.
     pub(super) wait: Wait,
     /// What the owner calls the chunk.
     pub(super) slot: usize,
@@ -142,26 +143,6 @@ impl<'a> ContextRef<'a> {
         Self(context, PhantomData)
     }
 
-    fn get(self) -> &'a Context {
-        // SAFETY: By the type invariant the chunk lives. What changes in it is behind the lock.
-        unsafe { self.0.as_ref() }
-    }
-
-    /// What the chunk was sent to.
-    pub(super) fn levels(self) -> Levels {
-        self.get().levels
-    }
-
-    /// Whether its command may wait.
-    pub(super) fn wait(self) -> Wait {
-        self.get().wait
-    }
-
-    /// Its length.
-    pub(super) fn len(self) -> Sectors {
-        self.get().dst.len()
-    }
-
     /// Where the destination came to lie.
     pub(super) fn destination(self) -> Option<Place> {
         self.parts().first()?.place()
@@ -175,7 +156,7 @@ impl<'a> ContextRef<'a> {
     fn parts(self) -> &'a [Part] {
         // SAFETY: The chunk lives for `'a`, and has so many parts in the same allocation. A bio in
         // a part may change at any time, but that is memory of C.
-        unsafe { core::slice::from_raw_parts(memory::tail(self.0).as_ptr(), self.get().parts) }
+        unsafe { core::slice::from_raw_parts(memory::tail(self.0).as_ptr(), self.parts) }
     }
 
     /// Where the sources came to lie, in their order, as far as they did.
@@ -185,7 +166,16 @@ impl<'a> ContextRef<'a> {
 
     /// Calls `f` with the lock held.
     pub(super) fn locked<R>(self, f: impl FnOnce(&mut State) -> R) -> R {
-        f(&mut self.get().state.lock())
+        f(&mut self.state.lock())
+    }
+}
+
+impl Deref for ContextRef<'_> {
+    type Target = Context;
+
+    fn deref(&self) -> &Context {
+        // SAFETY: By the type invariant the chunk lives. What changes in it is behind the lock.
+        unsafe { self.0.as_ref() }
     }
 }
 

@@ -106,14 +106,11 @@ pub(crate) unsafe fn submit<O: Owner + 'static>(
     let all = Iterator::chain(once((CopyOp::Dst, dst_bdev, dst)), sources);
     for (index, (op, bdev, range)) in (0..parts).zip(all) {
         // SAFETY: There is memory for so many parts. The rest is required of the caller.
-        unsafe { init_part(first.add(index), context, offset, (op, bdev, range)) };
+        unsafe { init_part(first.add(index), context, offset, (op, bdev, range), hint) };
         if op == CopyOp::Src {
             offset = offset.checked_add(range.len()).unwrap_or(offset);
         }
     }
-    // SAFETY: The first part is the destination. Its bio was initialized above, and nobody else
-    // uses it yet.
-    unsafe { (*first).bio.set_write_hint(hint) };
     // This submits the sources first. It submits all parts, also if one of them has failed already:
     // the others find that out when they arrive.
     for index in Iterator::chain(1..parts, once(0)) {
@@ -127,7 +124,7 @@ pub(crate) unsafe fn submit<O: Owner + 'static>(
     }
 }
 
-/// Prepares a part.
+/// Prepares a part. The hint is for the destination.
 ///
 /// # Safety
 ///
@@ -139,6 +136,7 @@ unsafe fn init_part(
     context: NonNull<Context>,
     offset: Sectors,
     (op, bdev, range): (CopyOp, &BlockDevice, Range),
+    hint: WriteHint,
 ) {
     let side = match op {
         CopyOp::Src => Side::Source,
@@ -154,6 +152,9 @@ unsafe fn init_part(
         let own = NonNull::new_unchecked(part).cast();
         let range = (range.start(), range.len());
         Bio::init_copy(bio, bdev, op, range, own, part_end_io);
+        if op == CopyOp::Dst {
+            (*part).bio.set_write_hint(hint);
+        }
     }
 }
 

@@ -35,6 +35,10 @@ use core::{
     ptr::NonNull, //
 };
 use kernel::{
+    alloc::flags::{
+        GFP_NOIO,
+        GFP_NOWAIT, //
+    },
     block::{
         bio::{
             Status,
@@ -91,7 +95,7 @@ impl Stock {
             return false;
         };
         let sources = plan.sources(&chunk);
-        let Ok(memory) = Memory::at_once(&self.chunks, sources.clone().count()) else {
+        let Ok(memory) = Memory::new(&self.chunks, sources.clone().count(), GFP_NOWAIT) else {
             return false;
         };
         let devices = (request.src_bdev, request.dst_bdev);
@@ -167,11 +171,11 @@ impl<'a> Link<'a> {
         }
         let send = || {
             let sources = plan.sources(&chunk).count();
-            let (chunk, memory) = match Memory::new(&self.stock.chunks, sources) {
+            let (chunk, memory) = match Memory::new(&self.stock.chunks, sources, GFP_NOIO) {
                 Ok(memory) => (chunk, memory),
                 Err(_) => {
                     let chunk = self.peek(plan, &limits.one_source())?;
-                    (chunk, Memory::new(&self.stock.chunks, 1).ok()?)
+                    (chunk, Memory::new(&self.stock.chunks, 1, GFP_NOIO).ok()?)
                 }
             };
             let (_, dst) = plan.first_ranges(&chunk)?;

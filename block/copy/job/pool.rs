@@ -35,22 +35,12 @@ use kernel::{
     }, //
 };
 
-/// What a pool holds in reserve: each further one is a further copy that need not wait.
-#[derive(Clone, Copy)]
-struct Size {
-    chunks: u16,
-    copies: u16,
-}
+/// What a pool holds in reserve, in chunks and in copies: each further one is a further copy that
+/// need not wait.
+type Size = (u16, u16);
 
-const COMMON: Size = Size {
-    chunks: 16,
-    copies: 4,
-};
-
-const PRIVATE: Size = Size {
-    chunks: 4,
-    copies: 1,
-};
+const COMMON: Size = (16, 4);
+const PRIVATE: Size = (4, 1);
 
 /// A reserve.
 #[pin_data]
@@ -97,10 +87,10 @@ impl Pool {
         KBox::pin_init(Self::with_size(PRIVATE), GFP_KERNEL)
     }
 
-    fn with_size(size: Size) -> impl PinInit<Self, Error> {
+    fn with_size((chunks, copies): Size) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            stock <- Stock::new(size.chunks),
-            workers: Workers::new(size.copies)?,
+            stock <- Stock::new(chunks),
+            workers: Workers::new(copies)?,
             end <- new_work!("blk_copy_pool"),
         }? Error)
     }

@@ -22,6 +22,7 @@ use core::{
     ptr::{addr_of_mut, drop_in_place, NonNull},
 };
 use kernel::{
+    alloc::flags::GFP_NOIO,
     block::{
         bio::{Status, WriteHint},
         units::Sectors,
@@ -90,7 +91,7 @@ fn send(copy: &Handle, index: usize) -> bool {
     let world = world();
     let place = Place::of(&world.scenario.chunks[index], index);
     let sources = place.sources();
-    let memory = Memory::new(&copy.reserve, sources.len()).expect("there is memory");
+    let memory = Memory::new(&copy.reserve, sources.len(), GFP_NOIO).expect("there is memory");
     let len = place.destination().len();
     let Some(slot) = copy.tracker.progress(|progress| progress.begin(len)) else {
         return false;

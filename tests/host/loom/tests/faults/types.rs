@@ -54,7 +54,7 @@ pub const FAULTS: &[Fault] = &[
             edit(
                 PARK,
                 "    settle(next,",
-                "    let _ = kept.levels();\n    settle(next,",
+                "    let _ = kept.levels;\n    settle(next,",
             ),
         ],
         found: Found::Compiler("E0505"),
