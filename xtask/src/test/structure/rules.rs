@@ -73,10 +73,10 @@ const UNSAFE: [Exception; 10] = [
 
 /// The most code that the engine may be: lines without comments, imports and tests. This is what it
 /// has today, rounded up: it may shrink, and grows only if somebody changes this line.
-const MAX_LINES: usize = 3560;
+const MAX_LINES: usize = 3460;
 
 /// The most of these lines that may mention `unsafe`.
-const MAX_UNSAFE: usize = 104;
+const MAX_UNSAFE: usize = 77;
 
 /// The number of a file's wing, and whether it is pure; the root is above all.
 fn wing_of(source: &Source) -> Option<(usize, bool)> {
@@ -319,14 +319,15 @@ mod tests {
 
     #[test]
     fn there_is_a_most() {
-        let (said, complaints) = judge_size(MAX_LINES, 104);
+        let (said, complaints) = judge_size(MAX_LINES, MAX_UNSAFE);
         assert!(
-            said.contains(&format!("{MAX_LINES} lines of code")) && said.contains("and 104 "),
+            said.contains(&format!("{MAX_LINES} lines of code"))
+                && said.contains(&format!("and {MAX_UNSAFE} ")),
             "{said}"
         );
         assert!(complaints.is_empty());
         assert_eq!(
-            judge_size(MAX_LINES + 1, 106).1,
+            judge_size(MAX_LINES + 1, MAX_UNSAFE + 2).1,
             ["1 lines too many", "2 too many that mention unsafe"]
         );
         let counted = size(&tree(&GOOD)).0;
