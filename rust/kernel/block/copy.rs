@@ -55,6 +55,7 @@ mod path;
 mod place;
 pub mod stats;
 pub mod trace;
+mod way;
 
 pub use background::{
     start,
@@ -67,6 +68,10 @@ pub use params::{
 };
 pub use path::CopyDomain;
 pub use place::CopyPlace;
+pub use way::{
+    How,
+    Way, //
+};
 
 /// A copy command: a started request of the operation `REQ_OP_COPY_DST`.
 ///
@@ -255,71 +260,6 @@ impl Outcome {
                 result: to_result((*params).error),
             }
         }
-    }
-}
-
-/// How to copy. See [`copy`](fn@copy) for an example.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Way {
-    /// Inside the device, or not at all: `blkdev_copy_offload()`.
-    Offload,
-    /// By reading and writing: `blkdev_copy_onload()`.
-    Onload,
-    /// Inside the device wherever it can, by reading and writing elsewhere: `blkdev_copy()`.
-    Any,
-}
-
-impl Way {
-    /// The way that C names.
-    pub fn from_raw(way: bindings::blk_copy_way) -> Result<Self> {
-        match way {
-            bindings::blk_copy_way_BLK_COPY_OFFLOAD => Ok(Self::Offload),
-            bindings::blk_copy_way_BLK_COPY_ONLOAD => Ok(Self::Onload),
-            bindings::blk_copy_way_BLK_COPY_ANY => Ok(Self::Any),
-            _ => Err(EINVAL),
-        }
-    }
-
-    /// What C calls it.
-    pub fn into_raw(self) -> bindings::blk_copy_way {
-        match self {
-            Self::Offload => bindings::blk_copy_way_BLK_COPY_OFFLOAD,
-            Self::Onload => bindings::blk_copy_way_BLK_COPY_ONLOAD,
-            Self::Any => bindings::blk_copy_way_BLK_COPY_ANY,
-        }
-    }
-
-    /// Says where the device should place what is written.
-    pub const fn placed(self, hint: WriteHint) -> How {
-        How { way: self, hint }
-    }
-}
-
-/// How to copy, and where the device should place what is written. A [`Way`] alone says nothing of
-/// the place.
-///
-/// # Examples
-///
-/// ```
-/// use kernel::block::{
-///     bio::WriteHint,
-///     copy::{How, Way}, //
-/// };
-///
-/// assert_eq!(How::from(Way::Any), Way::Any.placed(WriteHint::default()));
-/// // To the second write stream of the destination.
-/// let how = Way::Offload.placed(WriteHint::new(0, 2));
-/// # let _ = how;
-/// ```
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct How {
-    way: Way,
-    hint: WriteHint,
-}
-
-impl From<Way> for How {
-    fn from(way: Way) -> Self {
-        way.placed(WriteHint::default())
     }
 }
 
