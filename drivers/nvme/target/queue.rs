@@ -111,13 +111,16 @@ impl CopyQueue {
     ///
     /// Context: any.
     pub(crate) fn add(this: ArcBorrow<'_, Self>, request: Request) {
+        // A worker may take the command at once, and answer it. That may be all that the queue was
+        // still there for.
+        let this = Arc::from(this);
         this.state.lock().waiting.push(request);
         this.wake();
     }
 
     /// Has a worker begin what waits. If it is about to do so anyway, it will look once more.
-    fn wake(self: ArcBorrow<'_, Self>) {
-        let _ = workers().enqueue(Arc::from(self));
+    fn wake(self: Arc<Self>) {
+        let _ = workers().enqueue(self);
     }
 
     /// Takes the next command, if one more may be under way.
@@ -140,7 +143,7 @@ impl CopyQueue {
         let more = !state.waiting.is_empty();
         drop(state);
         if more {
-            this.wake();
+            Arc::from(this).wake();
         }
     }
 }
