@@ -9,6 +9,7 @@ use crate::{
         Place,
         RANGES, //
     },
+    counters::Ending,
     file,
     queue::{
         workers,
@@ -126,15 +127,15 @@ pub(crate) fn begin(queue: &Arc<CopyQueue>, request: Request) {
     let check = match check(&request) {
         Ok(check) => check,
         Err(failure) => {
-            CopyQueue::ended(queue.as_arc_borrow());
+            CopyQueue::ended(queue.as_arc_borrow(), failure.ending(), Sectors::ZERO);
             return request.complete(Err((failure, 0)));
         }
     };
     match Handle::new(queue, request, check) {
         Ok((handle, Ok(()))) => handle.execute(),
-        Ok((handle, Err(failure))) => handle.answer(Err((failure, 0))),
+        Ok((handle, Err(failure))) => handle.answer(Err((failure, 0)), Sectors::ZERO),
         // Unreachable: there is a reserve. The request was dropped, and so it was answered.
-        Err(_) => CopyQueue::ended(queue.as_arc_borrow()),
+        Err(_) => CopyQueue::ended(queue.as_arc_borrow(), Ending::Failed, Sectors::ZERO),
     }
 }
 
@@ -299,20 +300,25 @@ impl Handle {
     }
 
     /// Answers, with how far the copy came.
-    fn end(self, result: Result<(), (Error, Sectors)>) {
-        let result = result.map_err(|(error, copied)| {
-            let lengths = self.0.sources().map(CopyRange::len);
-            (Failure::Failed(error), first_missing(lengths, copied))
-        });
-        self.answer(result);
+    fn end(mut self, result: Result<(), (Error, Sectors)>) {
+        let (result, copied) = match result {
+            Ok(()) => (Ok(()), self.job().to.len()),
+            Err((error, copied)) => {
+                let lengths = self.0.sources().map(CopyRange::len);
+                let missing = first_missing(lengths, copied);
+                (Err((Failure::Failed(error), missing)), copied)
+            }
+        };
+        self.answer(result, copied);
     }
 
-    /// Gives back what the command takes, and answers.
-    fn answer(mut self, result: Result<(), (Failure, u32)>) {
+    /// Gives back what the command takes, counts it, and answers.
+    fn answer(mut self, result: Result<(), (Failure, u32)>, copied: Sectors) {
         let queue = self.0.queue();
         let request = self.job().request.take();
         drop(self);
-        CopyQueue::ended(queue);
+        let ending = result.map_or_else(|(failure, _)| failure.ending(), |()| Ending::Copied);
+        CopyQueue::ended(queue, ending, copied);
         // Only now, because this may be what the queue waits for before it goes.
         if let Some(request) = request {
             request.complete(result);

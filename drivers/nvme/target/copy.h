@@ -5,6 +5,7 @@
 #ifndef _NVMET_COPY_H
 #define _NVMET_COPY_H
 
+#include <linux/seq_file.h>
 #include "nvmet.h"
 
 /* The number of ranges, less one, is in the first byte of dword 12. */
@@ -19,6 +20,12 @@ int nvmet_copy_ns_enable(struct nvmet_ns *ns, struct module *module);
 void nvmet_copy_ns_disable(struct nvmet_ns *ns);
 void nvmet_copy_identify_ns(struct nvmet_ns *ns, struct nvme_id_ns *id);
 void nvmet_execute_copy(struct nvmet_req *req);
+int nvmet_ns_copy_show(struct seq_file *m, void *unused);
+
+static inline bool nvmet_ns_copies(struct nvmet_ns *ns)
+{
+	return ns->copy;
+}
 
 static inline void nvmet_copy_identify_ctrl(struct nvme_id_ctrl *id)
 {
@@ -56,6 +63,16 @@ static inline void nvmet_copy_ns_disable(struct nvmet_ns *ns)
 static inline void nvmet_copy_identify_ns(struct nvmet_ns *ns,
 					  struct nvme_id_ns *id)
 {
+}
+
+static inline int nvmet_ns_copy_show(struct seq_file *m, void *unused)
+{
+	return 0;
+}
+
+static inline bool nvmet_ns_copies(struct nvmet_ns *ns)
+{
+	return false;
 }
 
 static inline void nvmet_copy_identify_ctrl(struct nvme_id_ctrl *id)

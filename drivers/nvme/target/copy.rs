@@ -11,6 +11,7 @@
 //! - [`request`] reads a command and answers it.
 //! - [`queue`] lets so many of them be under way.
 //! - [`command`] is one that is, [`file`](mod@file) copies within files.
+//! - [`counters`] says how they ended.
 //!
 //! A command is answered when all that it took was given back. The answer drops its references to
 //! the queue and to the namespace, so whoever disconnects a host, or disables a namespace, waits
@@ -25,17 +26,21 @@ use kernel::{
     },
     error::from_result,
     prelude::*,
+    seq_file::SeqFile,
+    seq_print,
     sync::Arc,
     types::ForeignOwnable, //
 };
 
 mod check;
 mod command;
+mod counters;
 mod file;
 mod queue;
 mod request;
 mod wire;
 
+use counters::Ending;
 use queue::{
     Backing,
     CopyQueue, //
@@ -152,10 +157,38 @@ pub unsafe extern "C" fn nvmet_execute_copy(req: *mut bindings::nvmet_req) {
         return;
     };
     // SAFETY: Required of the caller. The request keeps the namespace, and that the queue.
-    unsafe {
+    let (queue, request) = unsafe {
         let queue = Arc::<CopyQueue>::borrow((*(*req.as_ptr()).ns).copy.cast());
-        if let Some(request) = Request::begin(req) {
-            CopyQueue::add(queue, request);
-        }
+        (queue, Request::begin(req))
+    };
+    if request.is_whole() {
+        CopyQueue::add(queue, request);
+    } else {
+        queue.refused(Ending::Data);
+        request.refuse_length();
     }
+}
+
+/// Shows how the commands of a namespace ended, and how many of them there are.
+///
+/// Context: task; may sleep.
+///
+/// # Safety
+///
+/// `m` is a file whose private data is a namespace that is enabled and can copy.
+#[export]
+pub unsafe extern "C" fn nvmet_ns_copy_show(
+    m: *mut bindings::seq_file,
+    _unused: *mut c_void,
+) -> c_int {
+    // SAFETY: Required of the caller; debugfs removes the file before the namespace is disabled.
+    let (m, queue) = unsafe {
+        let ns: *mut bindings::nvmet_ns = (*m).private.cast();
+        let queue = Arc::<CopyQueue>::borrow((*ns).copy.cast());
+        (SeqFile::from_raw(m), queue)
+    };
+    for (name, count) in queue.counters().all() {
+        seq_print!(m, "{name} {count}\n");
+    }
+    0
 }

@@ -8,6 +8,10 @@
 
 use crate::{
     command,
+    counters::{
+        Counters,
+        Ending, //
+    },
     request::{
         Request,
         RequestList, //
@@ -15,7 +19,10 @@ use crate::{
 };
 use kernel::{
     bindings,
-    block::copy::Pool,
+    block::{
+        copy::Pool,
+        units::Sectors, //
+    },
     impl_has_work,
     mempool::Mempool,
     new_spinlock_irq,
@@ -56,6 +63,7 @@ impl Backing {
 struct State {
     waiting: RequestList,
     under_way: usize,
+    counters: Counters,
 }
 
 /// The copies of a namespace.
@@ -100,6 +108,7 @@ impl CopyQueue {
             state <- new_spinlock_irq!(State {
                 waiting: RequestList::new(),
                 under_way: 0,
+                counters: Counters::default(),
             }, "nvmet_copy"),
             work <- new_work!("nvmet_copy"),
         });
@@ -134,17 +143,33 @@ impl CopyQueue {
         Some(request)
     }
 
-    /// A command is not under way any more. It has not been answered yet: that keeps the queue.
+    /// A command is not under way any more, and so many sectors of it were copied. It has not been
+    /// answered yet: that keeps the queue.
     ///
     /// Context: any.
-    pub(crate) fn ended(this: ArcBorrow<'_, Self>) {
+    pub(crate) fn ended(this: ArcBorrow<'_, Self>, ending: Ending, copied: Sectors) {
         let mut state = this.state.lock();
         state.under_way -= 1;
+        state.counters.count(ending, copied);
         let more = !state.waiting.is_empty();
         drop(state);
         if more {
             Arc::from(this).wake();
         }
+    }
+
+    /// Counts a command that was refused before it could wait.
+    ///
+    /// Context: any.
+    pub(crate) fn refused(&self, ending: Ending) {
+        self.state.lock().counters.count(ending, Sectors::ZERO);
+    }
+
+    /// How commands ended.
+    ///
+    /// Context: any.
+    pub(crate) fn counters(&self) -> Counters {
+        self.state.lock().counters
     }
 }
 
@@ -156,7 +181,7 @@ impl WorkItem for CopyQueue {
             match request.cut_off() {
                 None => command::begin(&this, request),
                 Some(failure) => {
-                    Self::ended(this.as_arc_borrow());
+                    Self::ended(this.as_arc_borrow(), failure.ending(), Sectors::ZERO);
                     request.complete(Err((failure, 0)));
                 }
             }

@@ -8,6 +8,7 @@ use crate::{
         Reason,
         Refusal, //
     },
+    counters::Ending,
     wire::{
         CopyCommand,
         SourceRange,
@@ -59,6 +60,18 @@ pub(crate) enum Failure {
     Failed(Error),
 }
 
+impl Failure {
+    /// What it counts as.
+    pub(crate) fn ending(self) -> Ending {
+        match self {
+            Self::Refused(refusal) => Ending::Refused(refusal.reason),
+            Self::Data(_) => Ending::Data,
+            Self::QueueGone | Self::NamespaceGone => Ending::CutOff,
+            Self::Failed(_) => Ending::Failed,
+        }
+    }
+}
+
 /// A Copy command that has to be answered, once. One that is dropped is answered with an error.
 ///
 /// Until then its queue, its namespace and what that lies on stay.
@@ -73,8 +86,7 @@ pub(crate) struct Request(NonNull<bindings::nvmet_req>);
 unsafe impl Send for Request {}
 
 impl Request {
-    /// Takes over a command. Returns [`None`] if it came with more or less data than it says, which
-    /// it was told.
+    /// Takes over a command.
     ///
     /// Context: any.
     ///
@@ -82,16 +94,28 @@ impl Request {
     ///
     /// `req` is a Copy command that is to be executed, of a namespace that can copy. Nobody else
     /// completes it.
-    pub(crate) unsafe fn begin(req: NonNull<bindings::nvmet_req>) -> Option<Self> {
+    pub(crate) unsafe fn begin(req: NonNull<bindings::nvmet_req>) -> Self {
         // INVARIANT: Required of the caller.
-        let request = Self(req);
+        Self(req)
+    }
+
+    /// Whether the command came with as much data as it says.
+    pub(crate) fn is_whole(&self) -> bool {
+        // SAFETY: By the type invariant, the command is there.
+        unsafe { (*self.raw()).transfer_len == self.command().data_len() }
+    }
+
+    /// Answers a command that came with more or less data than it says, with the status and the
+    /// place that the target has for that.
+    ///
+    /// Context: any.
+    pub(crate) fn refuse_length(self) {
+        let request = ManuallyDrop::new(self);
         let len = request.command().data_len();
-        // SAFETY: The command is there. It is completed if this returns false.
-        if unsafe { bindings::nvmet_check_transfer_len(req.as_ptr(), len) } {
-            return Some(request);
+        // SAFETY: By the type invariant, the command is there. It is completed if this is false.
+        if unsafe { bindings::nvmet_check_transfer_len(request.raw(), len) } {
+            drop(ManuallyDrop::into_inner(request));
         }
-        let _ = ManuallyDrop::new(request);
-        None
     }
 
     fn raw(&self) -> *mut bindings::nvmet_req {

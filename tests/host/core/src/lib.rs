@@ -25,10 +25,11 @@ mod chunk {
     pub(crate) mod protocol;
 }
 
-/// Of the NVMe target: what it accepts from hosts.
+/// Of the NVMe target: what it accepts from hosts, and what it counts.
 #[path = "../../../../drivers/nvme/target"]
 mod target {
     mod check;
+    mod counters;
     mod wire;
 }
 
