@@ -43,6 +43,9 @@ pub struct FuzzArgs {
     /// Operations in all
     #[arg(long, value_parser = size::parse, default_value = "1000")]
     ops: u64,
+    /// Go on after these until there is such a file
+    #[arg(long)]
+    until: Option<PathBuf>,
     #[arg(long, default_value_t = 4)]
     threads: u64,
     /// Bytes of the namespace that each thread has
@@ -140,7 +143,8 @@ impl<'a> Fuzzer<'a> {
 
     fn run(mut self) -> Result<Tally> {
         let mut tally = Tally::default();
-        for number in 0..self.args.ops / self.args.threads {
+        let mut numbers = 0..;
+        while let Some(number) = numbers.next().filter(|number| self.goes_on(*number)) {
             let what = self.step(number).map_err(|err| {
                 let (thread, seed) = (self.number, self.args.seed);
                 let at = format!("operation {number} of thread {thread}, seed {seed}");
@@ -151,6 +155,12 @@ impl<'a> Fuzzer<'a> {
         self.compare(self.region.start, self.region.blocks)
             .context("at the end")?;
         Ok(tally)
+    }
+
+    /// Whether there is another operation after so many.
+    fn goes_on(&self, done: u64) -> bool {
+        let waits = |file: &PathBuf| !file.exists();
+        done < self.args.ops / self.args.threads || self.args.until.as_ref().is_some_and(waits)
     }
 
     /// One operation. Returns how it ended.
