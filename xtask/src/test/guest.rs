@@ -46,12 +46,17 @@ pub fn um_tests(repo: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What tests of NVMe begin with that bring a target of their own, and need no device.
+/// What tests of NVMe begin with that bring a target of their own.
 const FABRICS: &str = ". common/copy_fabrics";
 
-/// The names of these tests.
+/// What those say that need a device beside it.
+const DEVICE: &str = "_have_copy_nvme";
+
+/// The names of the tests that bring a target, and need no device.
 fn fabrics(repo: &Path) -> Result<Vec<String>> {
-    names(repo, "nvme", |text| text.contains(FABRICS))
+    names(repo, "nvme", |text| {
+        text.contains(FABRICS) && !text.contains(DEVICE)
+    })
 }
 
 /// The names of tests of a group.
@@ -254,6 +259,7 @@ mod tests {
         let names = fabrics(&repo).unwrap();
         assert!(names.contains(&String::from("nvme/050")), "{names:?}");
         assert!(!names.contains(&String::from("nvme/057")), "{names:?}");
+        assert!(!names.contains(&String::from("nvme/076")), "{names:?}");
     }
 
     #[test]
