@@ -3,6 +3,7 @@
 
 mod bad;
 mod chaos;
+mod discard;
 mod rate;
 
 use std::fs::File;
@@ -32,6 +33,8 @@ enum What {
     Copy(CopyArgs),
     /// Everything that has to be refused; prints each case with its error
     Bad(bad::BadArgs),
+    /// Discards, right and wrong ones; prints each case with its result
+    Discard(discard::DiscardArgs),
     /// Random copies, many at a time, that are cancelled and whose rings are closed at random moments
     Chaos(chaos::ChaosArgs),
     /// Many copies, or writes, of one size; prints how many in a second
@@ -43,6 +46,7 @@ impl UringArgs {
         match &self.command {
             What::Copy(args) => args.run(),
             What::Bad(args) => args.run(),
+            What::Discard(args) => args.run(),
             What::Chaos(args) => args.run(),
             What::Rate(args) => args.run(),
         }

@@ -2,12 +2,15 @@
 //! `cfr uring bad`: everything that has to be refused.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 use copyring::{Command, Entry, Range, Ring, MAX_RANGES, MOST};
+use nix::fcntl::OFlag;
 
 use super::outcome;
 use crate::device::{self, Access, How};
@@ -61,6 +64,18 @@ impl BadArgs {
         let (empty, odd) = (two(1 << 20, 0), two((1 << 20) + 100, BLOCK));
         let (far, huge) = (two(size, BLOCK), two(u64::MAX - 511, BLOCK));
         let over = two(8 << 20, BLOCK);
+        let wraps = [1 << 63, (1 << 63) + 2 * BLOCK].map(|len| Range { offset: 0, len });
+        let folder = File::open("/")?;
+        let (pipe, _) = nix::unistd::pipe()?;
+        let path = File::options()
+            .read(true)
+            .custom_flags(OFlag::O_PATH.bits())
+            .open(&self.device)?;
+        let unable_reader = open(&self.unable, Access::R)?;
+        let from = |splice_fd_in| Entry {
+            splice_fd_in,
+            ..good
+        };
         let offload = |entry| Entry {
             cmd_op: Command::Offload.number(),
             ..entry
@@ -180,6 +195,7 @@ impl BadArgs {
             ("list past the end", list(&far)),
             ("list overflows", list(&huge)),
             ("list overlaps the destination", list(&over)),
+            ("list whose sum overflows", list(&wraps)),
             (
                 "source: no descriptor",
                 Entry {
@@ -201,6 +217,9 @@ impl BadArgs {
                     ..good
                 },
             ),
+            ("source: a directory", from(folder.as_raw_fd())),
+            ("source: a pipe", from(pipe.as_raw_fd())),
+            ("source: only a path", from(path.as_raw_fd())),
             (
                 "source not open for reading",
                 Entry {
@@ -236,6 +255,37 @@ impl BadArgs {
                     splice_fd_in: unable.as_raw_fd(),
                     ..good
                 }),
+            ),
+            (
+                "in their order: fields, abilities",
+                offload(Entry {
+                    fd: unable.as_raw_fd(),
+                    addr3: 0,
+                    ..good
+                }),
+            ),
+            (
+                "in their order: abilities, permissions",
+                offload(Entry {
+                    fd: unable_reader.as_raw_fd(),
+                    ..good
+                }),
+            ),
+            (
+                "in their order: the destination, the source",
+                Entry {
+                    fd: reader.as_raw_fd(),
+                    splice_fd_in: regular.as_raw_fd(),
+                    ..good
+                },
+            ),
+            (
+                "in their order: permissions, ranges",
+                Entry {
+                    fd: reader.as_raw_fd(),
+                    addr: 100,
+                    ..good
+                },
             ),
             (
                 "discard with a source",
