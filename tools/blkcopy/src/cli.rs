@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -29,6 +30,7 @@ Notes:
 
 Examples:
   blkcopy info /dev/nvme0n1
+  blkcopy info /dev/vg/copy -- cp /dev/vg/origin /dev/vg/copy
   blkcopy /dev/vg/origin /dev/vg/copy --verify
   blkcopy /dev/nvme0n1 /dev/nvme0n1 --src-offset 0 --dst-offset 64G --length 1G
   blkcopy gather /dev/nvme0n1 live-blocks.txt --dst-offset 64G
@@ -87,6 +89,9 @@ pub struct InfoArgs {
     /// Print a JSON array with one object for each device
     #[arg(long)]
     pub json: bool,
+    /// Run this, and show what the kernel has counted meanwhile
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -254,8 +259,13 @@ mod tests {
         let Some(Command::Info(info)) = cli.command else {
             panic!("not info")
         };
-        assert!(info.json && info.devices.len() == 2);
+        assert!(info.json && info.devices.len() == 2 && info.command.is_empty());
         assert!(cli.copy.is_none());
+        let cli = parse("info /dev/a -- cp /dev/b /dev/a --verbose").unwrap();
+        let Some(Command::Info(info)) = cli.command else {
+            panic!("not info")
+        };
+        assert_eq!((info.devices.len(), info.command.len()), (1, 4));
     }
 
     #[test]

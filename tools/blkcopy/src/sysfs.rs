@@ -213,6 +213,15 @@ impl BlockDevice {
         }
         subdirs(&dir)?.iter().map(|path| file_name(path)).collect()
     }
+
+    /// The names of the devices that the disk is stacked on; none if it is not.
+    pub fn lower(&self) -> Result<Vec<String>> {
+        let dir = self.disk_dir.join("slaves");
+        if !dir.exists() {
+            return Ok(Vec::new());
+        }
+        subdirs(&dir)?.iter().map(|path| file_name(path)).collect()
+    }
 }
 
 fn subdirs(dir: &Path) -> Result<Vec<PathBuf>> {
