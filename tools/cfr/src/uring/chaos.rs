@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -32,6 +33,12 @@ pub struct ChaosArgs {
     /// So many copies in all
     #[arg(long, default_value_t = 1000)]
     ops: u64,
+    /// So many rings in all, instead
+    #[arg(long)]
+    rings: Option<u64>,
+    /// A byte is added to this file for each ring
+    #[arg(long)]
+    count: Option<PathBuf>,
     /// The most that one copies
     #[arg(long, value_parser = size::parse, default_value = "2M")]
     most: u64,
@@ -109,9 +116,17 @@ impl ChaosArgs {
             buffer,
             want: vec![0; most],
         };
-        let mut done = 0;
-        while done < self.ops {
+        let mut count = match &self.count {
+            Some(path) => Some(File::options().append(true).create(true).open(path)?),
+            None => None,
+        };
+        let (mut done, mut rings) = (0, 0);
+        while self.rings.map_or(done < self.ops, |most| rings < most) {
             done += chaos.round()?;
+            rings += 1;
+            if let Some(file) = &mut count {
+                file.write_all(b".")?;
+            }
         }
         let Tally {
             complete,
@@ -123,7 +138,7 @@ impl ChaosArgs {
         } = chaos.tally;
         Ok(format!(
             "every completion is exact: {complete} complete, {short} short, {cancelled} cancelled, \
-             {failed} failed, {refused} refused, {unknown} of closed rings"
+             {failed} failed, {refused} refused, {unknown} of closed rings; {rings} rings"
         ))
     }
 }
