@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What programs gain that know nothing of copy offload, and so do not open devices with `O_DIRECT`:
 //! `cp` from one partition to another and `fsync`, with and without the offload. Nothing of the source is in
-//! the page cache, or all of it is, or all of it was written just now.
+//! the page cache, or all of it is, or all of it was written just now. `dd` reads and writes, whatever the device can,
+//! and should not be slower for that.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -30,21 +31,11 @@ enum Source {
 }
 
 impl Source {
-    const ALL: [Self; 3] = [Self::Cold, Self::Cached, Self::Dirty];
-
     fn name(self) -> &'static str {
         match self {
             Self::Cold => "cold",
             Self::Cached => "cached",
             Self::Dirty => "dirty",
-        }
-    }
-
-    /// How much longer a copy by the device may take than one through the page cache.
-    fn goal(self) -> Goal {
-        match self {
-            Self::Cold => Goal::AtMost(0.35),
-            Self::Cached | Self::Dirty => Goal::AtMost(1.1),
         }
     }
 
@@ -68,15 +59,57 @@ enum Program {
     Cp,
     /// This one, which need not be started.
     Call,
+    /// It asks nobody to copy.
+    Dd,
 }
 
-impl Program {
-    const ALL: [Self; 2] = [Self::Cp, Self::Call];
+/// What is measured, each with and without the offload.
+const CASES: [(Program, Source); 7] = [
+    (Program::Cp, Source::Cold),
+    (Program::Cp, Source::Cached),
+    (Program::Cp, Source::Dirty),
+    (Program::Call, Source::Cold),
+    (Program::Call, Source::Cached),
+    (Program::Call, Source::Dirty),
+    (Program::Dd, Source::Cold),
+];
 
+impl Program {
     fn name(self) -> &'static str {
         match self {
             Self::Cp => "cp",
             Self::Call => "copy_file_range",
+            Self::Dd => "dd",
+        }
+    }
+
+    /// Which way the data goes where the device copies, with commands of so many bytes, and where it does not.
+    fn ways(self, source: Source, command: u64) -> [Way; 2] {
+        match (self, source) {
+            (Self::Dd, _) => [Way::Program; 2],
+            (_, Source::Cold) => [Way::Offload { command }, Way::Kernel],
+            (_, _) => [Way::Offload { command }, Way::Cached],
+        }
+    }
+
+    /// How much longer it may take where the device copies.
+    fn goal(self, source: Source) -> Goal {
+        match (self, source) {
+            // It is the same, but for noise.
+            (Self::Dd, _) => Goal::AtMost(1.05),
+            (_, Source::Cold) => Goal::AtMost(0.35),
+            (_, _) => Goal::AtMost(1.1),
+        }
+    }
+
+    /// What its ratio says.
+    fn claim(self, source: Source) -> String {
+        let (name, source) = (self.name(), source.name());
+        match self {
+            Self::Dd => format!(
+                "{name} takes {{}} as long where the device could copy, with a {source} source"
+            ),
+            _ => format!("{name} takes {{}} as long if it is offloaded, with a {source} source"),
         }
     }
 
@@ -89,6 +122,13 @@ impl Program {
                 let (src, dst) = (open(src)?, open(dst)?);
                 copy::copy_file_range((&src, 0), (&dst, 0), BYTES).map(drop)
             }
+            Self::Dd => {
+                let (from, to) = (
+                    format!("if={}", src.display()),
+                    format!("of={}", dst.display()),
+                );
+                system::command("dd", &[&from, &to, "bs=1M", "conv=notrunc"]).map(drop)
+            }
         }
     }
 }
@@ -98,24 +138,18 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     drop(fill(&src)?);
     let command = disk.copy_max_hw_bytes()?;
     let mut variants = Vec::new();
-    let mut ratios = Vec::new();
-    for program in Program::ALL {
-        for source in Source::ALL {
-            let name = format!("{}, {} source", program.name(), source.name());
-            let cached = match source {
-                Source::Cold => Way::Kernel,
-                _ => Way::Cached,
-            };
-            for (label, way, max) in [
-                (name.clone(), Way::Offload { command }, command),
-                (format!("{name}, copy_max_bytes=0"), cached, 0),
-            ] {
-                let (disk, src, dst) = (&disk, &src, &dst);
-                variants.push(Variant::new(label, way, move || {
-                    disk.set_copy_max_bytes(max)?;
-                    timed(program, source, src, dst)
-                }));
-            }
+    for (program, source) in CASES {
+        let name = format!("{}, {} source", program.name(), source.name());
+        let [on, off] = program.ways(source, command);
+        for (label, way, max) in [
+            (name.clone(), on, command),
+            (format!("{name}, copy_max_bytes=0"), off, 0),
+        ] {
+            let (disk, src, dst) = (&disk, &src, &dst);
+            variants.push(Variant::new(label, way, move || {
+                disk.set_copy_max_bytes(max)?;
+                timed(program, source, src, dst)
+            }));
         }
     }
     let setting = Setting {
@@ -124,27 +158,23 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         bytes: BYTES,
     };
     let variants = measure(&setting, &variants, options.repeat, say)?;
-    let all = Program::ALL
+    let ratios = CASES
         .into_iter()
-        .flat_map(|program| Source::ALL.map(|source| (program, source)));
-    for (index, (program, source)) in all.enumerate() {
-        let short = match program {
-            Program::Cp => "cp",
-            Program::Call => "call",
-        };
-        ratios.push(
+        .enumerate()
+        .map(|(index, (program, source))| {
+            let short = match program {
+                Program::Cp => "cp",
+                Program::Call => "call",
+                Program::Dd => "dd",
+            };
             Ratio::new(
                 format!("time_{short}_{}", source.name()),
-                format!(
-                    "{} takes {{}} as long if it is offloaded, with a {} source",
-                    program.name(),
-                    source.name()
-                ),
+                program.claim(source),
                 pair(&variants, 2 * index, 2 * index + 1),
             )
-            .with_goal(source.goal()),
-        );
-    }
+            .with_goal(program.goal(source))
+        });
+    let ratios = ratios.collect();
     Ok(Benchmark {
         name: "buffered".into(),
         axis: None,
