@@ -57,6 +57,13 @@ fn of_the_tool(context: &Context) -> Result<BTreeSet<String>> {
     for text in help().into_iter().chain([fenced(&readme)]) {
         all.extend(lines(&text, &["./x ", "less "]));
     }
+    let folder = context.cache.logs().join("examples");
+    fs::create_dir_all(&folder)?;
+    all.extend(
+        spans(&readme)
+            .iter()
+            .map(|span| with_places(span, &folder.to_string_lossy())),
+    );
     all.retain(|line| !ELSEWHERE.iter().any(|start| line.starts_with(start)));
     Ok(all)
 }
@@ -73,6 +80,24 @@ fn help() -> Vec<String> {
 fn fenced(page: &str) -> String {
     let blocks = page.split("\n```\n").skip(1).step_by(2);
     blocks.collect::<Vec<_>>().join("\n")
+}
+
+/// What stands in the text of a page as a command of the tool: `` `./x demo` ``.
+fn spans(page: &str) -> Vec<String> {
+    let text: Vec<_> = page.split("\n```\n").step_by(2).collect();
+    let text = text.join("\n");
+    let spans = text.split('`').skip(1).step_by(2);
+    let spans = spans.map(|span| span.split_whitespace().collect::<Vec<_>>().join(" "));
+    spans.filter(|span| span.starts_with("./x ")).collect()
+}
+
+/// An example with a place in this folder for what the reader has to choose.
+fn with_places(example: &str, folder: &str) -> String {
+    let words = example.split(' ').map(|word| match word {
+        "FILE" | "DIR" => format!("{folder}/{}", word.to_lowercase()),
+        word => String::from(word),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The lines that are commands, without the remarks behind them.
@@ -140,6 +165,7 @@ fn of_blkcopy(context: &Context, report: &mut Report) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::error::ErrorKind;
     use clap::Parser;
     use std::path::Path;
 
@@ -148,6 +174,11 @@ mod tests {
         let page = "Text\n```\n./x demo      # boots\n$ ./x bench\n```\nText `./x run`\n```\n./x a b\n```\n";
         let found = lines(&fenced(page), &["./x "]);
         assert_eq!(found, ["./x demo", "./x bench", "./x a b"]);
+        assert_eq!(spans(page), ["./x run"]);
+        let page = "Say `a`, `./x demo\n--fabrics`, or `./x bench --svg FILE`.\n";
+        let found = spans(page);
+        assert_eq!(found, ["./x demo --fabrics", "./x bench --svg FILE"]);
+        assert_eq!(with_places(&found[1], "/tmp"), "./x bench --svg /tmp/file");
         assert!(help().len() > 5);
     }
 
@@ -155,15 +186,19 @@ mod tests {
     fn the_documents_know_the_command_line() {
         let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let pages = ["README.md", "CONTRIBUTING.md", "tests/README.md"];
-        let pages = pages.map(|page| fenced(&fs::read_to_string(repo.join(page)).unwrap()));
+        let pages = pages.map(|page| fs::read_to_string(repo.join(page)).unwrap());
         let mut count = 0;
-        for text in pages.into_iter().chain(help()) {
-            for line in lines(&text, &["./x "]) {
-                let words = shell_words::split(&line).unwrap();
-                if let Err(error) = Cli::try_parse_from(words) {
-                    panic!("{line}: {error}");
-                }
-                count += 1;
+        let fenced = pages.iter().map(|page| fenced(page));
+        let fenced = fenced
+            .chain(help())
+            .flat_map(|text| lines(&text, &["./x "]));
+        // That of the tests names options alone, too.
+        let spans = pages[..2].iter().flat_map(|page| spans(page));
+        for line in fenced.chain(spans) {
+            let words = shell_words::split(&line).unwrap();
+            match Cli::try_parse_from(words) {
+                Err(error) if error.kind() != ErrorKind::DisplayHelp => panic!("{line}: {error}"),
+                _ => count += 1,
             }
         }
         assert!(count > 10, "{count}");
