@@ -68,7 +68,28 @@ impl<'a> Counters<'a> {
     }
 }
 
+/// Context switches since the guest was booted, of all its processors.
+pub fn context_switches() -> Result<u64> {
+    let text = system::get(Path::new("/proc/stat"))?;
+    switches_in(&text).context("/proc/stat has no ctxt")
+}
+
+fn switches_in(stat: &str) -> Option<u64> {
+    let mut lines = stat.lines();
+    let count = lines.find_map(|line| line.strip_prefix("ctxt "))?;
+    count.trim().parse().ok()
+}
+
 impl Counted {
+    /// The same for so many disks that all do as much.
+    pub fn times(self, disks: u64) -> Self {
+        Self {
+            read: self.read * disks,
+            reads: self.reads * disks,
+            ..self
+        }
+    }
+
     fn since(&self, start: &Self) -> Self {
         let stats = self.stats.zip(start.stats).map(|(now, start)| CopyStats {
             offloaded: now.offloaded.saturating_sub(start.offloaded),
@@ -121,6 +142,13 @@ mod tests {
     }
 
     #[test]
+    fn switches() {
+        let text = "cpu  1 2 3\nintr 5 0\nctxt 1234\nbtime 1\n";
+        assert_eq!(switches_in(text), Some(1234));
+        assert_eq!(switches_in("cpu 1\n"), None);
+    }
+
+    #[test]
     fn differences() {
         let at = |read, stats| Counted {
             read,
@@ -139,5 +167,6 @@ mod tests {
             at(8, stats(6, 4, 2))
         );
         assert_eq!(at(9, None).since(&at(9, stats(1, 1, 1))), at(0, None));
+        assert_eq!(at(9, stats(1, 2, 3)).times(4), at(36, stats(1, 2, 3)));
     }
 }

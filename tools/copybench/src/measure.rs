@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use anyhow::{anyhow, Context, Result};
-use copyreport::{stats, Point, Proof, Row};
+use copyreport::{stats, Cost, Point, Proof, Row};
 use evidence::activity::Tally;
 use evidence::disk::Disk;
+use evidence::flow::Flow;
 use evidence::system;
 use evidence::trace::{Scope, Trace};
 
-use crate::counters::{Counted, Counters};
+use crate::counters::{self, Counted, Counters};
 use crate::way::{words, Way};
 
 /// Copies everything once, and says how long that took.
@@ -24,6 +25,16 @@ pub struct Variant<'a> {
     point: Option<Point>,
     command: Option<String>,
     bytes: Option<u64>,
+    place: Option<Place<'a>>,
+}
+
+/// Where it is copied, and where that is looked at.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    src: &'a Disk,
+    dst: &'a Disk,
+    /// A disk below both of them, and how many times as much as it does they do.
+    below: Option<(&'a Disk, u64)>,
 }
 
 impl<'a> Variant<'a> {
@@ -39,6 +50,7 @@ impl<'a> Variant<'a> {
             point: None,
             command: None,
             bytes: None,
+            place: None,
         }
     }
 
@@ -63,6 +75,14 @@ impl<'a> Variant<'a> {
         self.bytes.unwrap_or(setting.bytes)
     }
 
+    fn place<'b>(&'b self, setting: &'b Setting<'_>) -> Place<'b> {
+        self.place.unwrap_or(Place {
+            src: setting.src,
+            dst: setting.dst,
+            below: None,
+        })
+    }
+
     /// Copies another amount than the others.
     pub fn bytes(mut self, bytes: u64) -> Self {
         self.bytes = Some(bytes);
@@ -83,6 +103,35 @@ pub struct Setting<'a> {
     pub bytes: u64,
 }
 
+impl<'a> Place<'a> {
+    /// Whose requests are traced.
+    fn traced(&self) -> &'a Disk {
+        self.below.map_or(self.dst, |(disk, _)| disk)
+    }
+
+    fn share(&self) -> u64 {
+        self.below.map_or(1, |(_, share)| share)
+    }
+
+    /// All that the disks do, if one of them does so much.
+    fn all(&self, one: Tally) -> Tally {
+        Tally {
+            requests: one.requests * self.share(),
+            bytes: one.bytes * self.share(),
+        }
+    }
+}
+
+/// One run.
+struct Once {
+    time: Duration,
+    counted: Counted,
+    switches: u64,
+}
+
+/// The most reads and writes that there is room for in a trace.
+const EVENTS: u64 = 1 << 18;
+
 /// Runs each way once with a trace and then, in turns, `repeat` times without.
 pub fn measure(
     setting: &Setting<'_>,
@@ -94,54 +143,81 @@ pub fn measure(
     let mut found = Vec::new();
     say("  each way once, traced");
     for variant in variants {
-        let requests = match variant.way {
-            Way::Offload { command } | Way::Passthrough { command } => {
-                variant.of(setting).div_ceil(command.max(1))
-            }
-            _ => 0,
-        };
-        // Room for twice as many, because what should not be there has to be seen.
-        let trace = Trace::new(setting.dst, Scope::Copies, 2 * requests + 4096)?;
-        let traced = trace.record(|| once(setting, variant));
-        let ((_, counted), activity) = traced.with_context(|| variant.label.clone())?;
-        check(setting, variant, Some(activity.copy), &counted)?;
-        found.push((activity.copy, counted));
+        let traced = traced(setting, variant).with_context(|| variant.label.clone())?;
+        let (copies, counted, _) = &traced;
+        check(setting, variant, Some(*copies), counted)?;
+        found.push(traced);
     }
     let mut seconds = vec![Vec::new(); variants.len()];
+    let mut switches = vec![Vec::new(); variants.len()];
     for round in 1..=repeat {
         say(&format!("  round {round} of {repeat}"));
-        for (variant, seconds) in variants.iter().zip(&mut seconds) {
-            let (time, counted) = once(setting, variant).with_context(|| variant.label.clone())?;
-            check(setting, variant, None, &counted)?;
-            seconds.push(time.as_secs_f64());
+        let results = seconds.iter_mut().zip(&mut switches);
+        for (variant, (seconds, switches)) in variants.iter().zip(results) {
+            let run = once(setting, variant).with_context(|| variant.label.clone())?;
+            check(setting, variant, None, &run.counted)?;
+            seconds.push(run.time.as_secs_f64());
+            switches.push(run.switches as f64);
         }
     }
-    let all = variants.iter().zip(seconds).zip(found);
+    let all = variants.iter().zip(seconds).zip(switches).zip(found);
     Ok(all
-        .map(|((variant, seconds), (copies, counted))| {
-            let bytes = variant.of(setting);
-            let median_seconds = stats::median(&seconds);
-            Row {
-                label: variant.label.clone(),
-                point: variant.point.clone(),
-                command: variant.command.clone(),
-                way: variant.way.name().into(),
-                ours: variant.way.is_ours(&counted),
-                bytes,
-                median_seconds,
-                bytes_per_second: bytes as f64 / median_seconds,
-                seconds,
-                proof: proof(copies, &counted),
-                evidence: words(copies, &counted),
-            }
-        })
+        .map(
+            |(((variant, seconds), switches), (copies, counted, flow))| {
+                let bytes = variant.of(setting);
+                let median_seconds = stats::median(&seconds);
+                Row {
+                    label: variant.label.clone(),
+                    point: variant.point.clone(),
+                    command: variant.command.clone(),
+                    way: variant.way.name().into(),
+                    ours: variant.way.is_ours(&counted),
+                    bytes,
+                    median_seconds,
+                    bytes_per_second: bytes as f64 / median_seconds,
+                    seconds,
+                    proof: proof(copies, &counted),
+                    evidence: words(copies, &counted),
+                    cost: cost(variant.way, &switches, flow),
+                }
+            },
+        )
         .collect())
 }
 
-fn once(setting: &Setting<'_>, variant: &Variant<'_>) -> Result<(Duration, Counted)> {
-    let counters = Counters::start(setting.src, setting.dst)?;
+/// Runs it with traces of what the driver copies, and of when data is read and written.
+fn traced(setting: &Setting<'_>, variant: &Variant<'_>) -> Result<(Tally, Counted, Option<Flow>)> {
+    let (place, bytes) = (variant.place(setting), variant.of(setting));
+    let (copies, moves) = match variant.way {
+        Way::Offload { command } | Way::Passthrough { command } => {
+            let requests = bytes.div_ceil(command.max(1));
+            (requests, 2 * requests)
+        }
+        // At worst it reads and writes page by page.
+        _ => (0, bytes / 2048),
+    };
+    // Room for twice as many, because what should not be there has to be seen.
+    let trace = Trace::new(place.traced(), Scope::Copies, 2 * copies + 4096)?;
+    let flow = Trace::new(place.dst, Scope::Flow, (moves + 4096).min(EVENTS))?;
+    let disks = [place.src, place.dst];
+    let (recorded, flow) = flow.follow(&disks, || trace.record(|| once(setting, variant)))?;
+    let (run, activity) = recorded;
+    Ok((place.all(activity.copy), run.counted, flow))
+}
+
+fn once(setting: &Setting<'_>, variant: &Variant<'_>) -> Result<Once> {
+    let place = variant.place(setting);
+    let src = place.below.map_or(place.src, |(disk, _)| disk);
+    let counters = Counters::start(src, place.dst)?;
+    let before = counters::context_switches()?;
     let time = (variant.run)()?;
-    Ok((time, counters.counted()?))
+    let switches = counters::context_switches()? - before;
+    let counted = counters.counted()?.times(place.share());
+    Ok(Once {
+        time,
+        counted,
+        switches,
+    })
 }
 
 fn check(
@@ -163,5 +239,46 @@ fn proof(copies: Tally, counted: &Counted) -> Proof {
         offloaded: counted.stats.map(|stats| stats.offloaded),
         onloaded: counted.stats.map(|stats| stats.onloaded),
         pieces: counted.stats.map(|stats| stats.pieces),
+    }
+}
+
+fn cost(way: Way, switches: &[f64], flow: Option<Flow>) -> Cost {
+    // What a program has in memory before it starts is in no trace.
+    let in_memory = flow.filter(|_| !way.has_data());
+    Cost {
+        context_switches: Some(stats::median(switches) as u64),
+        in_memory: in_memory.and_then(|flow| flow.most_in_memory()),
+        copying: flow.map(|flow| flow.most_copying()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evidence::disk::Driver;
+
+    #[test]
+    fn one_of_several_disks_does_its_share() {
+        let disk = |name: &str| Disk::found(name.into(), "/dev/null".into(), Driver::NullBlk);
+        let (stacked, first) = (disk("dm-0"), disk("nullb0"));
+        let place = Place {
+            src: &stacked,
+            dst: &stacked,
+            below: Some((&first, 4)),
+        };
+        let one = Tally {
+            requests: 16,
+            bytes: 1 << 20,
+        };
+        let (all, counted) = (place.all(one), Counted::default());
+        let way = Way::Offload { command: 65536 };
+        assert_eq!(place.traced().name, "nullb0");
+        assert!(way.check(4 << 20, Some(all), &counted).is_ok());
+        assert!(way.check(4 << 20, Some(one), &counted).is_err());
+        let alone = Place {
+            below: None,
+            ..place
+        };
+        assert_eq!((alone.all(one), &*alone.traced().name), (one, "dm-0"));
     }
 }

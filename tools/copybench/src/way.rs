@@ -59,6 +59,19 @@ impl Way {
         }
     }
 
+    /// Whether what is written was in memory before.
+    pub fn has_data(self) -> bool {
+        match self {
+            Self::Cached | Self::Write | Self::Memory => true,
+            Self::Offload { .. }
+            | Self::Passthrough { .. }
+            | Self::Onload
+            | Self::Kernel
+            | Self::Program
+            | Self::Kcopyd => false,
+        }
+    }
+
     /// Checks one run of `bytes`. `copies` is what the driver did, if that was traced.
     pub fn check(self, bytes: u64, copies: Option<Tally>, counted: &Counted) -> Result<(), String> {
         let read = if self.reads() { bytes } else { 0 };

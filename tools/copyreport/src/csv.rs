@@ -23,6 +23,9 @@ struct Line<'a> {
     read: u64,
     offloaded: Option<u64>,
     onloaded: Option<u64>,
+    context_switches: Option<u64>,
+    in_memory: Option<u64>,
+    copying: Option<u64>,
 }
 
 /// All runs of a report, with a line of names before them.
@@ -46,6 +49,9 @@ pub fn write(report: &Report) -> Result<String> {
                     read: row.proof.read,
                     offloaded: row.proof.offloaded,
                     onloaded: row.proof.onloaded,
+                    context_switches: row.cost.context_switches,
+                    in_memory: row.cost.in_memory,
+                    copying: row.cost.copying,
                 })?;
             }
         }
@@ -66,7 +72,7 @@ mod tests {
         assert!(lines[0].starts_with("benchmark,label,series,at,way,ours,bytes,round,seconds,"));
         assert_eq!(
             lines[1],
-            "chunk,4 KiB,,,offload,true,67108864,1,0.04,16384,67108864,0,,"
+            "chunk,4 KiB,,,offload,true,67108864,1,0.04,16384,67108864,0,,,7,0,1048576"
         );
         assert!(
             text.contains("\nlatency,\"offload, 20 us\",offload,20 us,"),

@@ -5,7 +5,7 @@ use anyhow::Result;
 use maud::{html, Markup, PreEscaped, DOCTYPE};
 
 use crate::stats::spread;
-use crate::units::{bytes, rate, time};
+use crate::units::{bytes, count, rate, size, time};
 use crate::{plot, Benchmark, Entry, Goal, Machine, Ratio, Report, Row};
 
 const STYLE: &str = include_str!("page.css");
@@ -59,6 +59,13 @@ fn introduction(report: &Report) -> Markup {
             "Every run was checked: requests, bytes read, and the kernel's own counters have to say that "
             "the data went the way that the row names. Ratios are taken round by round. Times of different "
             "machines or boots say little."
+        }
+        p {
+            "Beside time, rows have what else a way takes. " b { "Switches" } ": context switches of the whole guest "
+            "while the way ran, with all that it starts. " b { "In memory" } ": the most data that was read, or about "
+            "to be, and not yet written; " b { "copying" } ": the most that drivers were asked to copy and had not "
+            "copied yet. Both are from a trace of one run that was not timed. A question mark stands where that "
+            "cannot be known: the way does not write just what it reads."
         }
         @if let Some(machine) = &report.machine { (machine_table(machine, &report.kernel)) }
     }
@@ -186,7 +193,7 @@ fn benchmark(benchmark: &Benchmark) -> Result<Markup> {
                 table {
                     tr {
                         th { "way" } th.number { "time" } th.number { "spread" } th.number { "rate" } th {}
-                        th { "evidence" }
+                        th.number { "switches" } th.number { "in memory" } th.number { "copying" } th { "evidence" }
                     }
                     @for row in &benchmark.variants { (table_row(row, fastest)) }
                 }
@@ -216,6 +223,9 @@ fn table_row(row: &Row, fastest: f64) -> Markup {
             td.number { (time(least)) " … " (time(largest)) }
             td.number { (rate(row.bytes_per_second)) }
             td.bar { div style=(part) {} }
+            td.number { (count(row.cost.context_switches)) }
+            td.number { (size(row.cost.in_memory)) }
+            td.number { (size(row.cost.copying)) }
             td { (row.evidence) }
         }
     }
@@ -238,6 +248,8 @@ mod tests {
             "0 met, 1 missed.",
             "No result: no module",
             "16384 copies, nothing read",
+            "<td class=\"number\">7</td><td class=\"number\">0 B</td><td class=\"number\">1 MiB</td>",
+            "<td class=\"number\">7</td><td class=\"number\">?</td><td class=\"number\">?</td>",
             "<code>./x bench</code>",
         ] {
             assert!(page.contains(part), "{part} is missing");

@@ -96,6 +96,21 @@ pub struct Row {
     pub proof: Proof,
     /// The same in words.
     pub evidence: String,
+    /// What it takes beside time. Older reports do not have it.
+    #[serde(default)]
+    pub cost: Cost,
+}
+
+/// What a way to copy takes beside time.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+pub struct Cost {
+    /// Context switches of the whole guest, from before the way starts until after its end: the median of the rounds.
+    pub context_switches: Option<u64>,
+    /// The most bytes that were in memory at a time: read from the disk, or about to be, and not yet written. By a
+    /// trace of the run before the first round; not there if the way does not write just what it reads.
+    pub in_memory: Option<u64>,
+    /// The most bytes that drivers were asked to copy at a time and had not copied yet, by the same trace.
+    pub copying: Option<u64>,
 }
 
 /// A place in a plot. Points of a series are as far apart as those of another, in the order of the rows.

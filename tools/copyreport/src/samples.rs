@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Reports for tests.
 
-use crate::{Benchmark, Entry, Goal, Machine, Point, Proof, Ratio, Report, Row, SCHEMA};
+use crate::{Benchmark, Cost, Entry, Goal, Machine, Point, Proof, Ratio, Report, Row, SCHEMA};
 
 pub fn row(label: &str, seconds: &[f64], copies: u64) -> Row {
     let bytes = 64 << 20;
@@ -21,6 +21,11 @@ pub fn row(label: &str, seconds: &[f64], copies: u64) -> Row {
             ..Proof::default()
         },
         evidence: format!("{copies} copies, nothing read"),
+        cost: Cost {
+            context_switches: Some(7),
+            in_memory: (copies > 0).then_some(0),
+            copying: (copies > 0).then_some(1 << 20),
+        },
     }
 }
 

@@ -5,7 +5,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 
 use crate::stats::spread;
-use crate::units::{rate, time};
+use crate::units::{count, rate, size, time};
 use crate::{Benchmark, Entry, Ratio, Report};
 
 /// Characters of the longest bar.
@@ -42,9 +42,20 @@ impl Benchmark {
     fn table(&self) -> Table {
         let mut table = Table::new();
         table.load_preset(UTF8_FULL_CONDENSED);
-        table.set_header(["way", "time", "spread", "rate", "", "evidence"]);
-        for column in table.column_iter_mut().skip(1).take(3) {
-            column.set_cell_alignment(CellAlignment::Right);
+        table.set_header([
+            "way",
+            "time",
+            "spread",
+            "rate",
+            "",
+            "switches",
+            "in memory",
+            "evidence",
+        ]);
+        for column in [1, 2, 3, 5, 6] {
+            if let Some(column) = table.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
         }
         let fastest = self.variants.iter().map(|way| way.bytes_per_second);
         let fastest = fastest.fold(0.0, f64::max);
@@ -56,6 +67,8 @@ impl Benchmark {
                 format!("{} … {}", time(least), time(largest)),
                 rate(way.bytes_per_second),
                 bar(way.bytes_per_second / fastest),
+                count(way.cost.context_switches),
+                size(way.cost.in_memory),
                 way.evidence.clone(),
             ]);
         }
@@ -82,7 +95,7 @@ mod tests {
         let text = samples::report().human();
         for part in [
             "│ 4 KiB ┆ 40.0 ms ┆ 40.0 ms … 50.0 ms ┆ 1.56 GiB/s ┆ ████████         ┆",
-            "┆ ████████████████ ┆ 64 copies, nothing read    │",
+            "┆ ████████████████ ┆        7 ┆       0 B ┆ 64 copies, nothing read    │",
             "as 1 MiB (2.00 … 2.50); goal: at most 1.5, MISSED: a command has <its> price",
             "  1 ns for each\n",
             "onload: NO RESULT: no module\n",

@@ -31,6 +31,29 @@ pub fn bytes(count: u64) -> String {
     format!("{count} B")
 }
 
+/// Bytes at a time, in the largest unit that does not make less than one of them.
+pub fn size(bytes: Option<u64>) -> String {
+    let Some(bytes) = bytes else {
+        return UNKNOWN.into();
+    };
+    for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
+        let one = 1u64 << shift;
+        if bytes >= one {
+            let tenths = bytes as f64 / one as f64;
+            return format!("{} {unit}", (tenths * 10.0).round() / 10.0);
+        }
+    }
+    format!("{bytes} B")
+}
+
+/// How often something happened.
+pub fn count(times: Option<u64>) -> String {
+    times.map_or_else(|| UNKNOWN.into(), |times| times.to_string())
+}
+
+/// Where nothing was found.
+const UNKNOWN: &str = "?";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +68,11 @@ mod tests {
             [3 << 30, 65536, 1000].map(bytes),
             ["3 GiB", "64 KiB", "1000 B"]
         );
+        assert_eq!(
+            [Some(0), Some(1_100_000), Some(8 << 20), None].map(size),
+            ["0 B", "1 MiB", "8 MiB", "?"]
+        );
+        assert_eq!(size(Some(1_200_000)), "1.1 MiB");
+        assert_eq!([Some(12), None].map(count), ["12", "?"]);
     }
 }

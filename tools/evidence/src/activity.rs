@@ -33,7 +33,7 @@ enum Event<'a> {
 
 /// The operation of a request, from the letters of `rwbs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Read,
     Write,
     Copy,
@@ -91,7 +91,7 @@ fn issue(fields: &str) -> Option<Event<'_>> {
     })
 }
 
-fn kind(rwbs: &str) -> Kind {
+pub(crate) fn kind(rwbs: &str) -> Kind {
     // A leading F is the flush that comes before a write.
     let op = rwbs
         .strip_prefix('F')

@@ -2,14 +2,17 @@
 //! A trace instance of our own, so that nobody else's tracing is disturbed and nobody disturbs the
 //! counts.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{bail, Context, Result};
 
 use crate::activity::{Activity, Subject};
 use crate::disk::{Disk, Driver};
+use crate::flow::{devices, Flow};
 use crate::system;
 
 const TRACING: &str = "/sys/kernel/tracing";
@@ -19,6 +22,11 @@ const EVENT: u64 = 128;
 
 /// Requests that the block layer gives to any driver.
 const ISSUE: &str = "block/block_rq_issue";
+/// Bios that are sent to any device, or have ended; requests that have ended, or are going to be sent again.
+const QUEUE: &str = "block/block_bio_queue";
+const BIO_COMPLETE: &str = "block/block_bio_complete";
+const COMPLETE: &str = "block/block_rq_complete";
+const REQUEUE: &str = "block/block_rq_requeue";
 /// Copies that null_blk executes.
 const NULLB_COPY: &str = "nullb/nullb_copy_op";
 /// Commands that are sent to an NVMe device.
@@ -32,12 +40,23 @@ pub enum Scope {
     /// All but copies, of which a kernel without copy offload knows nothing.
     Others,
     All,
+    /// When data is read, written and copied, whoever the driver is.
+    Flow,
 }
 
 impl Scope {
     /// The events, with filters.
     fn events(self, driver: Driver) -> &'static [(&'static str, Option<&'static str>)] {
+        const READS: Option<&str> = Some("rwbs ~ \"R*\"");
+        const COPIES: Option<&str> = Some("rwbs ~ \"C*\"");
         match (self, driver) {
+            (Self::Flow, _) => &[
+                (QUEUE, READS),
+                (BIO_COMPLETE, Some("rwbs ~ \"R*\" && error != 0")),
+                (ISSUE, COPIES),
+                (REQUEUE, COPIES),
+                (COMPLETE, None),
+            ],
             (Self::Copies, Driver::NullBlk) => &[(NULLB_COPY, None)],
             (Self::Copies, Driver::Nvme | Driver::NvmeTcp) => {
                 &[(NVME_COMMAND, Some("opcode == 0x19"))]
@@ -65,7 +84,10 @@ impl Trace {
     /// With room for so many events on each CPU.
     pub fn new(disk: &Disk, scope: Scope, events: u64) -> Result<Self> {
         system::mounted(TRACING, "tracefs")?;
-        let name = format!("instances/evidence-{}", std::process::id());
+        // Several may be recorded at a time.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("instances/evidence-{}-{number}", std::process::id());
         let dir = Path::new(TRACING).join(name);
         let subject = Subject::new(disk)?;
         fs::create_dir(&dir).with_context(|| {
@@ -96,18 +118,42 @@ impl Trace {
 
     /// Runs `what`, and counts what the driver of the disk does meanwhile.
     pub fn record<T>(&self, what: impl FnOnce() -> Result<T>) -> Result<(T, Activity)> {
-        self.set("trace", "")?;
-        self.set("tracing_on", "1")?;
-        let result = what();
-        self.set("tracing_on", "0")?;
-        let result = result?;
+        let result = self.during(what)?;
         let lost = self.lost()?;
         if lost > 0 {
             bail!("the trace lost {lost} events, so nothing is proved: use a smaller --size");
         }
+        Ok((result, Activity::of(self.read()?, &self.subject)?))
+    }
+
+    /// Runs `what`, and follows the data meanwhile; not if that is more than there is room for.
+    pub fn follow<T>(
+        &self,
+        disks: &[&Disk],
+        what: impl FnOnce() -> Result<T>,
+    ) -> Result<(T, Option<Flow>)> {
+        let mut all = BTreeSet::new();
+        for disk in disks {
+            all.append(&mut devices(disk)?);
+        }
+        let result = self.during(what)?;
+        if self.lost()? > 0 {
+            return Ok((result, None));
+        }
+        Ok((result, Some(Flow::of(self.read()?, &all)?)))
+    }
+
+    fn during<T>(&self, what: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.set("trace", "")?;
+        self.set("tracing_on", "1")?;
+        let result = what();
+        self.set("tracing_on", "0")?;
+        result
+    }
+
+    fn read(&self) -> Result<BufReader<File>> {
         let trace = File::open(self.dir.join("trace")).context("cannot open the trace")?;
-        let trace = BufReader::with_capacity(64 << 10, trace);
-        Ok((result, Activity::of(trace, &self.subject)?))
+        Ok(BufReader::with_capacity(64 << 10, trace))
     }
 
     /// Events that did not fit in the buffer.
