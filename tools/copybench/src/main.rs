@@ -14,6 +14,7 @@ mod module;
 mod passthrough;
 mod peers;
 mod way;
+mod why;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -154,7 +154,7 @@ fn goal_row(benchmark: &Benchmark, ratio: &Ratio, goal: Goal) -> Markup {
             td.number { (format!("{:.2} ({:.2} … {:.2})", ratio.median, ratio.min, ratio.max)) }
             td.number { (goal.text()) }
             td { @if ratio.is_missed() { span.missed { "missed" } } @else { span.met { "met" } } }
-            td { (ratio.reason.as_deref().unwrap_or_default()) }
+            td { (ratio.why().unwrap_or_default()) }
         }
     }
 }

@@ -30,6 +30,9 @@ impl Goal {
     }
 }
 
+/// What a miss says that nobody has looked into.
+const NO_REASON: &str = "no reason was found";
+
 /// The ratio of two ways, one value for each round.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Ratio {
@@ -115,10 +118,16 @@ impl Ratio {
             let verdict = if met { "met" } else { "MISSED" };
             text += &format!("; goal: {}, {verdict}", goal.text());
         }
-        if let Some(reason) = &self.reason {
-            text += &format!(": {reason}");
+        if let Some(why) = self.why() {
+            text += &format!(": {why}");
         }
         text
+    }
+
+    /// Why the goal is missed, if it is.
+    pub fn why(&self) -> Option<&str> {
+        self.is_missed()
+            .then(|| self.reason.as_deref().unwrap_or(NO_REASON))
     }
 }
 
@@ -152,6 +161,8 @@ mod tests {
             assert_eq!((ratio.met, ratio.is_missed()), (Some(met), !met));
             assert!(ratio.text().ends_with(text), "{}", ratio.text());
         }
+        let unknown = Ratio::new("r", "{}", (&[2.0], &[1.0])).with_goal(Goal::AtMost(1.0));
+        assert!(unknown.text().ends_with("MISSED: no reason was found"));
         let without = Ratio::new("r", "{}", (&[2.0], &[1.0])).with_goal(None);
         assert_eq!((without.met, without.reason), (None, None));
     }

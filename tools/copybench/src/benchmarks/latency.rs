@@ -10,13 +10,14 @@ use copyreport::units::time;
 use copyreport::{Benchmark, Goal, Ratio, Row};
 
 use super::halves::Halves;
-use super::ways::{best_of, mean_requests, RINGS, THREADS};
+use super::ways::{best_of, RINGS, THREADS};
 use super::{fill, pair, Effort, Options, SPARE_MEMORY};
 use crate::hydration::Metadata;
 use crate::measure::{measure, Setting, Variant};
 use crate::module;
 use crate::peers::{self, Memory};
 use crate::way::Way;
+use crate::why;
 
 /// Microseconds.
 const LATENCIES: [u64; 5] = [0, 20, 100, 1000, 5000];
@@ -136,12 +137,13 @@ fn compare(rows: &[Row], latency: u64, bytes: u64, commands: &[u64]) -> Vec<Rati
     ratios.push(
         Ratio::new(&name, sentence, pair(rows, best, 1))
             .with_goal(PEERS_GOAL)
-            .because(mean_requests(&rows[1], &rows[best])),
+            .because(why::requests(&rows[1], &rows[best])),
     );
     let goal = (latency == KCOPYD_LATENCY).then_some(KCOPYD_GOAL);
     let sentence = format!("onload is {{}} as fast as dm-kcopyd with {latency} us");
     let name = format!("{name}_kcopyd");
-    ratios.push(Ratio::new(name, sentence, pair(rows, 2, 1)).with_goal(goal));
+    let ratio = Ratio::new(name, sentence, pair(rows, 2, 1)).with_goal(goal);
+    ratios.push(ratio.because(why::requests(&rows[1], &rows[2])));
     for (index, command) in (5..).zip(commands) {
         let sentence = format!(
             "commands of {} are {{}} as fast as memcpy with {latency} us",

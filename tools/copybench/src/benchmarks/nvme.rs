@@ -9,6 +9,7 @@ use super::{copy_file_range, fill, pair, read_and_write, Options};
 use crate::measure::{measure, Setting, Variant};
 use crate::passthrough::{self, Limits};
 use crate::way::Way;
+use crate::why;
 use copyreport::{Benchmark, Goal, Ratio};
 
 /// What the loop reads before it writes, if it does well.
@@ -83,11 +84,14 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     };
     let ratios = vec![
         Ratio::new("rate_nvme_commands", commands, pair(&variants, 1, 0))
-            .with_goal(AGAINST_COMMANDS),
+            .with_goal(AGAINST_COMMANDS)
+            .because(why::commands(&variants[0], &variants[1])),
         Ratio::new("rate_nvme_program", program(STEP), pair(&variants, 2, 0))
-            .with_goal(AGAINST_LOOP),
+            .with_goal(AGAINST_LOOP)
+            .because(why::against_reading(&variants[0], &variants[2])),
         Ratio::new("rate_nvme_pieces", program(piece), pair(&variants, 3, 0))
-            .with_goal(AGAINST_LOOP),
+            .with_goal(AGAINST_LOOP)
+            .because(why::against_reading(&variants[0], &variants[3])),
     ];
     Ok(Benchmark {
         name: "nvme".into(),

@@ -11,6 +11,7 @@ use crate::measure::{measure, Setting, Variant};
 use crate::module;
 use crate::peers;
 use crate::way::Way;
+use crate::why;
 use copyreport::{Benchmark, Goal, Proof, Ratio};
 
 /// A disk is no larger, because it is in memory; it is copied several times.
@@ -53,13 +54,16 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         human(piece)
     );
     let ratios = vec![
-        Ratio::new("rate_onload_loop", program, pair(&variants, 1, 0)).with_goal(AGAINST_LOOP),
+        Ratio::new("rate_onload_loop", program, pair(&variants, 1, 0))
+            .with_goal(AGAINST_LOOP)
+            .because(why::requests(&variants[0], &variants[1])),
         Ratio::new(
             "rate_onload_dd",
             "onload is {} as fast as dd bs=1M",
             pair(&variants, 2, 0),
         )
-        .with_goal(AGAINST_DD),
+        .with_goal(AGAINST_DD)
+        .because(why::requests(&variants[0], &variants[2])),
     ];
     let mut notes = Vec::new();
     let engine = mean_piece(&variants[0].proof);

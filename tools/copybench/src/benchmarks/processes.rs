@@ -19,6 +19,7 @@ use super::{fill, pair, slow, unwritten, Options};
 use crate::measure::{measure, Setting, Variant};
 use crate::module;
 use crate::way::Way;
+use crate::why;
 use copyreport::{Benchmark, Goal, Ratio, Row};
 
 const BYTES: u64 = 256 << 20;
@@ -49,7 +50,9 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
                 let first = what * TASKS.len();
                 let times = pair(&variants, first, first + index);
                 let goal = (tasks == 4 && what == 0 && !written).then_some(GOAL);
-                ratios.push(Ratio::new(format!("{name}_{tasks}"), sentence, times).with_goal(goal));
+                let ratio = Ratio::new(format!("{name}_{tasks}"), sentence, times).with_goal(goal);
+                let reason = why::commands(&variants[first + index], &variants[first]);
+                ratios.push(ratio.because(reason));
             }
         }
         all.extend(variants);

@@ -12,6 +12,7 @@ use super::{copy_file_range, pair, slow, unwritten, Options};
 use crate::measure::{measure, Setting, Variant};
 use crate::module;
 use crate::way::Way;
+use crate::why;
 use copyreport::{Benchmark, Goal, Ratio, Row};
 
 const BYTES: u64 = 512 << 20;
@@ -35,7 +36,9 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
                 human(command)
             );
             let times = pair(&variants, 2 * index, 2 * index + 1);
-            ratios.push(Ratio::new(name, sentence, times).with_goal(GOAL));
+            let reason = why::commands(&variants[2 * index], &variants[2 * index + 1]);
+            let ratio = Ratio::new(name, sentence, times).with_goal(GOAL);
+            ratios.push(ratio.because(reason));
         }
         all.extend(variants);
     }

@@ -15,6 +15,7 @@ use super::{filled, read_and_write, Effort, Options};
 use crate::measure::{measure, Setting, Variant};
 use crate::peers::Place;
 use crate::way::Way;
+use crate::why;
 
 const SIZES: [u64; 5] = [4 << 10, 64 << 10, 1 << 20, 16 << 20, 256 << 20];
 const QUICK_SIZES: [u64; 4] = [4 << 10, 64 << 10, 1 << 20, 32 << 20];
@@ -153,7 +154,8 @@ fn flat(benchmark: &Benchmark, options: &Options) -> Vec<Ratio> {
             human(size)
         );
         let name = format!("time_sizes_{}m", size >> 20);
-        Some(Ratio::new(name, sentence, (&each(above), &each(below))).with_goal(FLAT))
+        let ratio = Ratio::new(name, sentence, (&each(above), &each(below))).with_goal(FLAT);
+        Some(ratio.because(why::commands(above, below)))
     };
     smaller.iter().filter_map(|size| ratio(*size)).collect()
 }

@@ -18,6 +18,7 @@ use super::{fill, pair, Options, SPARE_MEMORY};
 use crate::mapper::{self, Mapped};
 use crate::measure::{measure, Setting, Variant};
 use crate::way::Way;
+use crate::why;
 
 /// Microseconds.
 const LATENCIES: [u64; 2] = [0, 100];
@@ -45,7 +46,8 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
             sentence,
             pair(&rows, 0, 1),
         );
-        ratios.push(ratio.with_goal(GOAL));
+        let reason = why::against_reading(&rows[1], &rows[0]);
+        ratios.push(ratio.with_goal(GOAL).because(reason));
         variants.extend(rows);
     }
     Ok(Benchmark {

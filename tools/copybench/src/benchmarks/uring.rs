@@ -17,6 +17,7 @@ use crate::measure::{measure, Setting, Variant};
 use crate::module;
 use crate::peers::{Place, Shape};
 use crate::way::Way;
+use crate::why;
 use copyreport::{Benchmark, Goal, Ratio};
 
 const BYTES: u64 = 64 << 20;
@@ -68,6 +69,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         bytes: BYTES,
     };
     let variants = measure(&setting, &variants, options.repeat, say)?;
+    let nothing_moved = nothing_moved(options, say)?;
     let small = format!("copies of {} take {{}} as long as writes", human(SMALL));
     let large = format!("copies of {} take {{}} as long as the engine", human(LARGE));
     Ok(Benchmark {
@@ -78,12 +80,31 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
             human(BYTES)
         ),
         ratios: vec![
-            Ratio::new("time_uring_small", small, pair(&variants, 0, 1)).with_goal(SMALL_GOAL),
-            Ratio::new("time_uring_large", large, pair(&variants, 2, 3)).with_goal(LARGE_GOAL),
+            Ratio::new("time_uring_small", small, pair(&variants, 0, 1))
+                .with_goal(SMALL_GOAL)
+                .because(why::way_there(&variants[0], nothing_moved)),
+            Ratio::new("time_uring_large", large, pair(&variants, 2, 3))
+                .with_goal(LARGE_GOAL)
+                .because(why::commands(&variants[2], &variants[3])),
         ],
         notes: Vec::new(),
         variants,
     })
+}
+
+/// How long a small copy takes if the disk has nothing to move, in seconds.
+fn nothing_moved(options: &Options, say: &dyn Fn(&str)) -> Result<f64> {
+    say("  the same where nothing was ever written");
+    let disk = &Disk::unwritten(2 * BYTES, &[])?;
+    let way = Way::Offload { command: SMALL };
+    let copies = Variant::new("nothing moved", way, || copy(disk, SMALL));
+    let setting = Setting {
+        src: disk,
+        dst: disk,
+        bytes: BYTES,
+    };
+    let rows = measure(&setting, &[copies], options.repeat, say)?;
+    Ok(rows.first().map_or(0.0, why::each_command))
 }
 
 /// Copies all of it, so much with each command.

@@ -18,6 +18,7 @@ use crate::measure::{measure, Setting, Variant};
 use crate::module;
 use crate::peers::{self, Memory, Shape};
 use crate::way::Way;
+use crate::why;
 
 /// What a program through io_uring copies with each entry, and how many it has under way.
 const ENTRY: Shape = Shape::new(32, 1 << 20);
@@ -195,7 +196,7 @@ fn ratios(rows: &[Row], way_there: f64) -> Vec<Ratio> {
     ratios.push(
         Ratio::new("rate_ways_onload_best", sentence, pair(rows, best, 6))
             .with_goal(ONLOAD_GOAL)
-            .because(mean_requests(&rows[6], &rows[best])),
+            .because(why::requests(&rows[6], &rows[best])),
     );
     for (name, index) in [("kcopyd", 8), ("dd", 11), ("cp", 13)] {
         let sentence = format!("copy_file_range is {{}} as fast as {}", rows[index].label);
@@ -206,16 +207,6 @@ fn ratios(rows: &[Row], way_there: f64) -> Vec<Ratio> {
         ));
     }
     ratios
-}
-
-/// Why one of two that read and write is slower.
-pub fn mean_requests(ours: &Row, peer: &Row) -> String {
-    let mean = |row: &Row| row.proof.read.checked_div(row.proof.reads).unwrap_or(0) >> 10;
-    format!(
-        "requests that read are of {} KiB in the mean, the peer's of {} KiB",
-        mean(ours),
-        mean(peer)
-    )
 }
 
 /// The fastest of these rows.
