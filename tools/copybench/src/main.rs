@@ -13,6 +13,7 @@ mod measure;
 mod module;
 mod passthrough;
 mod peers;
+mod sharing;
 mod way;
 mod why;
 
@@ -175,6 +176,13 @@ mod tests {
         ] {
             assert!(parse(&format!("copybench {words}")).is_err(), "{words}");
         }
+    }
+
+    #[test]
+    fn the_host_knows_all_of_them() {
+        let names = Name::value_variants().iter();
+        let names = names.filter_map(|name| Some(name.to_possible_value()?.get_name().to_owned()));
+        assert_eq!(names.collect::<Vec<_>>(), copyreport::BENCHMARKS);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use evidence::disk::{Disk, Driver};
 use evidence::system;
 
 const PARAMETER: &str = "/sys/module/dm_mod/parameters/kcopyd_copy_offload";
@@ -41,6 +42,14 @@ impl Mapped {
         let block = blocks.flatten().find(|block| is_it(&block.path()));
         let block = block.with_context(|| format!("sysfs has no device named {}", self.0))?;
         Ok(Path::new("/dev").join(block.file_name()))
+    }
+
+    /// The disk that it is, over null_blk's.
+    pub fn disk(&self) -> Result<Disk> {
+        let path = self.path()?;
+        let name = path.file_name().context("a device has no name")?;
+        let name = name.to_string_lossy().into_owned();
+        Ok(Disk::found(name, path, Driver::NullBlk))
     }
 }
 

@@ -83,6 +83,17 @@ impl<'a> Variant<'a> {
         })
     }
 
+    /// Copies within another disk than the others do. What it reads and copies is looked at where a driver does that:
+    /// on a disk below it, if there are any, of which this is the first of so many that all do the same.
+    pub fn within(mut self, disk: &'a Disk, below: Option<(&'a Disk, u64)>) -> Self {
+        self.place = Some(Place {
+            src: disk,
+            dst: disk,
+            below,
+        });
+        self
+    }
+
     /// Copies another amount than the others.
     pub fn bytes(mut self, bytes: u64) -> Self {
         self.bytes = Some(bytes);

@@ -62,6 +62,12 @@ fn each(row: &Row, bytes: u64) -> f64 {
     row.median_seconds * bytes as f64 / row.bytes as f64
 }
 
+/// What each command costs by which one of two copies has more than the other one, in seconds.
+pub fn further_command(more: &Row, fewer: &Row) -> Option<f64> {
+    let further = more.proof.copies.checked_sub(fewer.proof.copies)?;
+    (further > 0).then(|| (more.median_seconds - fewer.median_seconds) / further as f64)
+}
+
 /// What a disk that moves nothing takes for the same commands.
 pub fn way_there(row: &Row, nothing_moved: f64) -> String {
     format!(
@@ -131,7 +137,10 @@ mod tests {
 
     #[test]
     fn what_commands_cost() {
-        let fewer = row(0.64, 64, 0);
+        let (more, fewer) = (row(0.96, 96, 0), row(0.64, 64, 0));
+        assert!((further_command(&more, &fewer).unwrap() - 0.01).abs() < 1e-12);
+        assert_eq!(further_command(&fewer, &more), None);
+        assert_eq!(further_command(&more, &more), None);
         assert_eq!(
             way_there(&fewer, 0.004),
             "of 10.0 ms for each 1 MiB, the way to the driver and back takes 4.0 ms; the rest is null_blk, which looks \

@@ -23,6 +23,26 @@ pub use ratio::{Goal, Ratio};
 /// The version of the JSON format. Reports of other versions are refused.
 pub const SCHEMA: u32 = 1;
 
+/// What can be measured, in the order in which it is. The host need not boot a guest for a mistyped name.
+pub const BENCHMARKS: [&str; 16] = [
+    "ways",
+    "latency",
+    "sizes",
+    "small",
+    "chunk",
+    "range",
+    "processes",
+    "onload",
+    "uring",
+    "offload",
+    "snapshot",
+    "stacks",
+    "buffered",
+    "fabrics",
+    "nvme",
+    "instructions",
+];
+
 /// Everything.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Report {

@@ -96,8 +96,8 @@ impl Disk {
         Ok(Some(Self::found(name, path, Driver::Nvme)))
     }
 
-    /// One that is there already, and stays.
-    pub(crate) fn found(name: String, path: PathBuf, driver: Driver) -> Self {
+    /// One that is there already, and stays. The driver is what is at its bottom.
+    pub fn found(name: String, path: PathBuf, driver: Driver) -> Self {
         Self {
             name,
             path,

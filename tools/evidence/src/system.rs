@@ -34,6 +34,11 @@ pub fn mounted(on: &str, fs_type: &str) -> Result<()> {
 
 /// Runs a command of the system that must succeed.
 pub fn command(program: &str, args: &[&str]) -> Result<()> {
+    output(program, args).map(drop)
+}
+
+/// Runs a command of the system that must succeed, and returns what it says.
+pub fn output(program: &str, args: &[&str]) -> Result<String> {
     let output = Command::new(program).args(args).output().with_context(|| {
         format!("cannot run {program}; is its package installed, and /sbin in PATH?")
     })?;
@@ -46,7 +51,7 @@ pub fn command(program: &str, args: &[&str]) -> Result<()> {
             stderr.trim()
         );
     }
-    Ok(())
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Loads a module unless the file that it makes is there.
@@ -99,6 +104,7 @@ mod tests {
     #[test]
     fn a_failing_command_is_quoted() {
         command("true", &[]).unwrap();
+        assert_eq!(output("echo", &["yes"]).unwrap(), "yes\n");
         let err = command("sh", &["-c", "echo because >&2; exit 3"]).unwrap_err();
         assert!(format!("{err}").contains("because"), "{err}");
         let err = command("no-such-command", &[]).unwrap_err();

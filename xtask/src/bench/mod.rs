@@ -17,38 +17,23 @@ use clap::Args;
 use copyreport::compare::Comparison;
 use copyreport::compare::Verdict;
 use copyreport::Report;
+use copyreport::BENCHMARKS;
 
 use crate::build::Context;
 use crate::build::Guest;
 use crate::cli::guest_size;
 use crate::guest::Nvme;
 use crate::guest::Options;
+use crate::host::needs::Purpose;
+use crate::host::setup;
 use crate::tools;
 use crate::ui;
 use files::Files;
 
-/// What can be measured. The guest knows them too, but need not boot for a mistyped word.
-const NAMES: [&str; 14] = [
-    "ways",
-    "latency",
-    "sizes",
-    "small",
-    "chunk",
-    "range",
-    "processes",
-    "onload",
-    "uring",
-    "offload",
-    "buffered",
-    "fabrics",
-    NVME,
-    INSTRUCTIONS,
-];
-
-/// It wants a device that only QEMU has.
+/// This one wants a device that only QEMU has.
 const NVME: &str = "nvme";
 
-/// It wants a guest whose time counts instructions. Nothing else can be measured there.
+/// This one wants a guest whose time counts instructions. Nothing else can be measured there.
 const INSTRUCTIONS: &str = "instructions";
 
 /// Where the guest leaves what it has found, and under which name that is found here.
@@ -63,7 +48,7 @@ const LONG: Duration = Duration::from_secs(6 * 3600);
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
     /// Which benchmarks; all that the guest can run if none is named.
-    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(NAMES))]
+    #[arg(value_name = "NAME", value_parser = PossibleValuesParser::new(BENCHMARKS))]
     names: Vec<String>,
     /// Which kernel runs.
     #[arg(long, value_enum, default_value = "um")]
@@ -113,7 +98,7 @@ impl Arguments {
             );
         }
         if self.names.is_empty() {
-            let names = NAMES.into_iter().filter(|name| *name != INSTRUCTIONS);
+            let names = BENCHMARKS.into_iter().filter(|name| *name != INSTRUCTIONS);
             let names = names.filter(|name| can_nvme || *name != NVME);
             self.names = names.map(String::from).collect();
         }
@@ -183,6 +168,8 @@ pub fn run(context: &Context, mut arguments: Arguments) -> Result<ExitCode> {
 
 /// Builds everything and measures in a guest, whose status is returned as well.
 fn measure(context: &Context, arguments: &Arguments) -> Result<(Report, u8)> {
+    // Ways to copy, and what they copy on, are programs and devices that those make.
+    setup::ensure(&context.cache, &[Purpose::Programs])?;
     let options = arguments.options();
     let ran = tools::bench(context, &options, arguments.words())?;
     let path = tools::results(context, &ran.kernel).join(NAME);
@@ -239,10 +226,11 @@ mod tests {
             arguments.choose().map(|()| arguments)
         };
         assert!(parse("bench nvme").is_err());
+        assert!(parse("bench stacks snapshot").is_ok());
         let all = parse("bench --guest um").unwrap();
-        assert_eq!((all.names.len(), all.nvme().len()), (12, 0));
+        assert_eq!((all.names.len(), all.nvme().len()), (14, 0));
         let all = parse("bench --guest qemu --size 1G").unwrap();
-        assert_eq!((all.names.len(), all.nvme().len()), (13, 1));
+        assert_eq!((all.names.len(), all.nvme().len()), (15, 1));
         assert_eq!(all.nvme()[0].size, 2 << 30);
     }
 

@@ -16,6 +16,7 @@ mod range;
 mod sizes;
 mod small;
 mod snapshot;
+mod stacks;
 mod uring;
 mod ways;
 
@@ -56,6 +57,8 @@ pub enum Name {
     Offload,
     /// Writes to a device of which there is a snapshot with chunks of 4 KiB, with and without the offload
     Snapshot,
+    /// Copies on stacked devices: dm-linear, dm-stripe, loop
+    Stacks,
     /// `cp` and `fsync` with and without the offload: without `O_DIRECT`
     Buffered,
     /// Copies over NVMe over TCP, on a link of 1 Gbit/s, against reading and writing
@@ -108,6 +111,7 @@ pub fn run(name: Name, options: &Options, say: &dyn Fn(&str)) -> Result<Benchmar
         Name::Uring => uring::run(options, say),
         Name::Offload => offload::run(options, say),
         Name::Snapshot => snapshot::run(options, say),
+        Name::Stacks => stacks::run(options, say),
         Name::Buffered => buffered::run(options, say),
         Name::Fabrics => fabrics::run(options, say),
         Name::Instructions => instructions::run(options, say),
@@ -116,7 +120,7 @@ pub fn run(name: Name, options: &Options, say: &dyn Fn(&str)) -> Result<Benchmar
 }
 
 /// What everything else in the guest needs beside the disks.
-const SPARE_MEMORY: u64 = 128 << 20;
+pub const SPARE_MEMORY: u64 = 128 << 20;
 
 /// A disk with data everywhere: what was never written is not copied, but forgotten.
 fn filled(size: u64, attributes: &[(&str, &str)]) -> Result<Disk> {
