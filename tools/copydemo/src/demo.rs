@@ -126,7 +126,7 @@ fn on_fabric(layout: Layout, options: Options, say: &dyn Fn(&str)) -> Result<Fou
     say("serving a disk in memory by NVMe over TCP");
     let beside = buffer_size(events(layout.size)) + SPARE_MEMORY;
     let below = Disk::in_memory(layout.disk, &[], beside)?;
-    let fabric = Fabric::new(&below, RATE)?;
+    let fabric = Fabric::new(&below.path, RATE)?;
     let demo = Demo {
         disk: &fabric.disk,
         fabric: Some(&fabric),

@@ -67,8 +67,8 @@ fn far(words: &[&str]) -> Result<()> {
 }
 
 impl Fabric {
-    /// Serves a disk over a wire of this rate, as `tc` wants it.
-    pub fn new(below: &Disk, rate: &str) -> Result<Self> {
+    /// Serves a block device or a file over a wire of this rate, as `tc` wants it.
+    pub fn new(below: &Path, rate: &str) -> Result<Self> {
         system::mounted("/sys/kernel/config", "configfs")?;
         // With one path, requests are traced under the name of the disk.
         let cores = Path::new("/sys/module/nvme_core");
@@ -140,8 +140,8 @@ fn wire(undo: &mut Undo, rate: &str) -> Result<()> {
     Ok(())
 }
 
-/// Has the target serve a disk at its end of the wire.
-fn serve(undo: &mut Undo, below: &Disk) -> Result<()> {
+/// Has the target serve a block device or a file at its end of the wire.
+fn serve(undo: &mut Undo, below: &Path) -> Result<()> {
     let make = |undo: &mut Undo, dir: &Path| {
         let dir = dir.to_string_lossy();
         undo.step(&["mkdir", &dir], &["rmdir", &dir])
@@ -151,10 +151,7 @@ fn serve(undo: &mut Undo, below: &Disk) -> Result<()> {
     system::set(&subsystem.join("attr_allow_any_host"), "1")?;
     let namespace = subsystem.join("namespaces/1");
     make(undo, &namespace)?;
-    system::set(
-        &namespace.join("device_path"),
-        &below.path.to_string_lossy(),
-    )?;
+    system::set(&namespace.join("device_path"), &below.to_string_lossy())?;
     system::set(&namespace.join("enable"), "1")?;
     let port = PathBuf::from(format!("{NVMET}/ports/{PORT}"));
     make(undo, &port)?;

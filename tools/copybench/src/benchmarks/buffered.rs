@@ -204,7 +204,11 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
                 pair(&variants, 2 * index, 2 * index + 1),
             )
             .with_goal(program.goal(source))
-            .because(program.reason(source, variants[2 * index].median_seconds, direct))
+            .because(program.reason(
+                source,
+                variants[2 * index].median_seconds,
+                direct,
+            ))
         });
     let ratios = ratios.collect();
     Ok(Benchmark {

@@ -4,22 +4,30 @@
 
 use std::cell::Cell;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{ensure, Result};
+use blkcopy::aligned::AlignedBuf;
 use blkcopy::size::human;
+use copyreport::units::time;
+use copyreport::{Benchmark, Goal, Ratio, Row};
 use copyring::{Command, Entry, Range};
-use evidence::disk::Disk;
+use evidence::copy;
+use evidence::disk::{open_direct, Disk};
 use evidence::fabric::Fabric;
 
 use super::{copy_file_range, fill, filled, pair, Options};
 use crate::measure::{measure, Setting, Variant};
 use crate::peers::{self, Shape};
+use crate::sharing::SharedFile;
 use crate::way::Way;
-use copyreport::{Benchmark, Goal, Ratio};
+use crate::why;
 
 const BYTES: u64 = 64 << 20;
 const RATE: &str = "1gbit";
+const BYTES_PER_SECOND: f64 = 1e9 / 8.0;
 
 /// What a command copies, or a program reads before it writes.
 const PIECES: [u64; 2] = [8 << 10, 1 << 20];
@@ -39,31 +47,114 @@ const STEP: u64 = 4099;
 /// At least so many times as fast.
 const GOAL: Goal = Goal::AtLeast(8.0);
 
+/// What the target serves.
+enum Target {
+    Disk(Disk),
+    /// Its file system shares blocks instead of copying them.
+    File(SharedFile),
+}
+
+impl Target {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Disk(disk) => &disk.path,
+            Self::File(file) => &file.path,
+        }
+    }
+
+    /// Before labels, and in names.
+    fn words(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Disk(_) => ("", ""),
+            Self::File(_) => ("a file on XFS: ", "_file"),
+        }
+    }
+
+    /// Gives the destination blocks of its own again: what is shared already would not be shared once more.
+    fn prepare(&self) -> Result<()> {
+        let Self::File(file) = self else {
+            return Ok(());
+        };
+        let file = open_direct(&file.path, true)?;
+        let mut buf = AlignedBuf::new(1 << 20);
+        buf.fill(0xa5);
+        copy::pieces(BYTES, buf.len(), |offset, n| {
+            Ok(file.write_all_at(&buf[..n], BYTES + offset)?)
+        })
+    }
+
+    /// Copies, and makes sure that blocks are shared if they can be: then no data is read from the disk below.
+    fn copied(&self, copy: &dyn Fn() -> Result<Duration>) -> Result<Duration> {
+        let Self::File(file) = self else {
+            return copy();
+        };
+        let before = file.disk.read()?.bytes;
+        let time = copy()?;
+        let read = file.disk.read()?.bytes - before;
+        ensure!(
+            read < BYTES / 8,
+            "{} were read below the file, so it does not share blocks",
+            human(read)
+        );
+        Ok(time)
+    }
+}
+
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
-    let below = filled(2 * BYTES, &[("copy_max_bytes", "4194304")])?;
-    let fabric = Fabric::new(&below, RATE)?;
+    let mut benchmark = Benchmark {
+        name: "fabrics".into(),
+        axis: None,
+        title: format!(
+            "{} within one disk over NVMe over TCP, at {RATE}",
+            human(BYTES)
+        ),
+        ratios: Vec::new(),
+        notes: Vec::new(),
+        variants: Vec::new(),
+    };
+    say("  a disk");
+    let disk = filled(2 * BYTES, &[("copy_max_bytes", "4194304")])?;
+    add(&mut benchmark, &Target::Disk(disk), options, say)?;
+    say("  a file");
+    let file = SharedFile::new(2 * BYTES)?;
+    add(&mut benchmark, &Target::File(file), options, say)?;
+    Ok(benchmark)
+}
+
+/// Measures with one target, and adds what was found.
+fn add(
+    benchmark: &mut Benchmark,
+    target: &Target,
+    options: &Options,
+    say: &dyn Fn(&str),
+) -> Result<()> {
+    let fabric = Fabric::new(target.path(), RATE)?;
     let disk = &fabric.disk;
     fill(disk, BYTES)?;
     let wire: [Cell<u64>; 5] = Default::default();
     let counted = |cell: usize, copy: &dyn Fn() -> Result<Duration>| {
+        target.prepare()?;
         let before = fabric.bytes()?;
         let time = copy()?;
         wire[cell].set(fabric.bytes()? - before);
         Ok(time)
     };
     let counted = &counted;
+    let (prefix, infix) = target.words();
     let mut variants = Vec::new();
     for (index, piece) in PIECES.into_iter().enumerate() {
         variants.push(Variant::new(
-            format!("copy_file_range, commands of {}", human(piece)),
+            format!("{prefix}copy_file_range, commands of {}", human(piece)),
             Way::Offload { command: piece },
             move || {
                 disk.set_copy_max_bytes(piece)?;
-                counted(2 * index, &|| copy_file_range(disk, BYTES))
+                counted(2 * index, &|| {
+                    target.copied(&|| copy_file_range(disk, BYTES))
+                })
             },
         ));
         variants.push(Variant::new(
-            format!("read + write, {THREADS} × {}", human(piece)),
+            format!("{prefix}read + write, {THREADS} × {}", human(piece)),
             Way::Program,
             move || {
                 let shape = Shape::new(THREADS, piece);
@@ -76,13 +167,13 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     let command = GATHERED * PIECES[0];
     variants.push(Variant::new(
         format!(
-            "io_uring, {GATHERED} × {} from all over in a command",
+            "{prefix}io_uring, {GATHERED} × {} from all over in a command",
             human(PIECES[0])
         ),
         Way::Offload { command },
         move || {
             disk.set_copy_max_bytes(command)?;
-            counted(4, &|| gather(disk))
+            counted(4, &|| target.copied(&|| gather(disk)))
         },
     ));
     let setting = Setting {
@@ -90,40 +181,59 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         dst: disk,
         bytes: BYTES,
     };
-    let variants = measure(&setting, &variants, options.repeat, say)?;
-    let ratios = PIECES.iter().enumerate().map(|(index, piece)| {
-        let piece = human(*piece);
-        let name = format!("rate_fabrics_{}", piece.replace(' ', "_").to_lowercase());
-        let sentence = format!("commands of {piece} are {{}} as fast as a program that reads and writes as much at a time");
-        Ratio::new(name, sentence, pair(&variants, 2 * index + 1, 2 * index)).with_goal(GOAL)
-    });
+    let rows = measure(&setting, &variants, options.repeat, say)?;
+    for (index, piece) in PIECES.iter().enumerate() {
+        let [copied, read] = [2 * index, 2 * index + 1];
+        let (piece, bytes) = (human(*piece), [copied, read].map(|cell| wire[cell].get()));
+        let name = piece.replace(' ', "_").to_lowercase();
+        let sentence = format!(
+            "{prefix}commands of {piece} are {{}} as fast as a program that reads and writes as much at a time"
+        );
+        let ratio = Ratio::new(
+            format!("rate_fabrics{infix}_{name}"),
+            sentence,
+            pair(&rows, read, copied),
+        );
+        let reason = reason(&rows[copied], &rows[read], bytes);
+        benchmark.ratios.push(ratio.with_goal(GOAL).because(reason));
+        benchmark.notes.push(format!(
+            "{prefix}bytes on the wire, {piece} each: {} copied, {} read and written",
+            bytes[0], bytes[1]
+        ));
+    }
     let piece = human(PIECES[0]);
-    let sentence = format!("commands that gather {GATHERED} × {piece} are {{}} as fast as a program that reads and writes {piece} at a time");
-    let gathered = Ratio::new("rate_fabrics_gathered", sentence, pair(&variants, 1, 4));
-    let ratios = ratios.chain([gathered.with_goal(GOAL)]).collect();
-    let notes = PIECES.iter().zip(wire.chunks(2)).map(|(piece, wire)| {
-        format!(
-            "bytes on the wire, {} each: {} copied, {} read and written",
-            human(*piece),
-            wire[0].get(),
-            wire[1].get()
-        )
-    });
-    let gathered = format!(
-        "bytes on the wire, {GATHERED} × {piece} in a command: {} copied",
-        wire[4].get()
+    let sentence = format!(
+        "{prefix}commands that gather {GATHERED} × {piece} are {{}} as fast as a program that reads and writes \
+         {piece} at a time"
     );
-    Ok(Benchmark {
-        name: "fabrics".into(),
-        axis: None,
-        title: format!(
-            "{} within one disk over NVMe over TCP, at {RATE}",
-            human(BYTES)
-        ),
-        ratios,
-        notes: notes.chain([gathered]).collect(),
-        variants,
-    })
+    let ratio = Ratio::new(
+        format!("rate_fabrics{infix}_gathered"),
+        sentence,
+        pair(&rows, 1, 4),
+    );
+    let bytes = [wire[4].get(), wire[1].get()];
+    let reason = reason(&rows[4], &rows[1], bytes);
+    benchmark.ratios.push(ratio.with_goal(GOAL).because(reason));
+    benchmark.notes.push(format!(
+        "{prefix}bytes on the wire, {GATHERED} × {piece} in a command: {} copied",
+        bytes[0]
+    ));
+    benchmark.variants.extend(rows);
+    Ok(())
+}
+
+/// Why copies are not much faster: what takes the time, and what of it the wire needs.
+fn reason(copied: &Row, read: &Row, wire: [u64; 2]) -> String {
+    // The data goes once in each direction, and each has the rate for itself.
+    let [copied_wire, read_wire] = wire.map(|bytes| time(bytes as f64 / 2.0 / BYTES_PER_SECOND));
+    format!(
+        "the wire needs {read_wire} of the {} that reading and writing takes; copying takes {}, {} for each of {} \
+         commands, and the wire needs {copied_wire}",
+        time(read.median_seconds),
+        time(copied.median_seconds),
+        time(why::each_command(copied)),
+        copied.proof.copies
+    )
 }
 
 /// Copies all pieces, so many from all over the disk with each entry.

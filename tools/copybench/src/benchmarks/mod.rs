@@ -61,7 +61,7 @@ pub enum Name {
     Stacks,
     /// `cp` and `fsync` with and without the offload: without `O_DIRECT`
     Buffered,
-    /// Copies over NVMe over TCP, on a link of 1 Gbit/s, against reading and writing
+    /// Copies over NVMe over TCP, on a link of 1 Gbit/s, against reading and writing: of a disk, and of a file on XFS
     Fabrics,
     /// The same as `offload` on an NVMe device, and against Copy commands that a program makes
     Nvme,
