@@ -13,7 +13,6 @@ use crate::{
     request::Request,
     stats,
     verdict::{
-        Counter,
         Reason,
         Verdict, //
     }, //
@@ -196,22 +195,18 @@ impl Ask {
     }
 
     /// What a chunk that was alone has come to; [`None`] if the copy has to be tried anew.
-    fn judge(&self, verdict: Verdict<Status>) -> Option<Result> {
+    fn judge(&self, verdict: Verdict<Status>) -> Option<Outcome> {
         match verdict {
-            Verdict::Offloaded => Some(Ok(())),
-            Verdict::Failed(status) => Some(Err(status.to_error())),
+            Verdict::Offloaded => Some(Outcome::complete(self.len())),
+            Verdict::Failed(status) => Some(Outcome::nothing(Err(status.to_error()))),
             Verdict::Fallback(Reason::NotSupported | Reason::Domain)
                 if self.way == Way::Offload =>
             {
-                Some(Err(EOPNOTSUPP))
+                Some(Outcome::nothing(Err(EOPNOTSUPP)))
             }
             // It may wait next time, be split, or be read and written.
             Verdict::Fallback(_) => None,
         }
-    }
-
-    fn count(&self, counter: Counter) {
-        stats::count(self.dst.bdev(), counter, 1, self.len());
     }
 }
 
@@ -323,14 +318,10 @@ impl chunk::Owner for Ask {
         // SAFETY: Only `send_alone` sends chunks with this owner. It has given this away, and the
         // chunk tells of its end once.
         let ask = unsafe { Taken::from_raw(NonNull::from(self)) };
-        let Some(result) = ask.judge(verdict) else {
+        let Some(outcome) = ask.judge(verdict) else {
             return enqueue(ask);
         };
-        ask.count(verdict.counter());
-        let copied = match result {
-            Ok(()) => ask.len(),
-            Err(_) => Sectors::ZERO,
-        };
-        conclude(ask, Outcome { copied, result });
+        stats::count(ask.dst.bdev(), verdict.counter(), 1, ask.len());
+        conclude(ask, outcome);
     }
 }

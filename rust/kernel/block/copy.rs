@@ -242,7 +242,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Nothing was copied.
+    /// Returns the outcome of a copy of which so much was all, and was copied.
+    pub fn complete(copied: Sectors) -> Self {
+        let result = Ok(());
+        Self { copied, result }
+    }
+
+    /// Returns the outcome of a copy that has copied nothing.
     pub fn nothing(result: Result) -> Self {
         let copied = Sectors::ZERO;
         Self { copied, result }
