@@ -163,7 +163,7 @@ impl Steps<'_> {
         self.src.bdev().is_gone() || self.dst.bdev().is_gone()
     }
 
-    /// Calls `f` with the checked request for a part.
+    /// Checks a part, and calls `f` with the request for it.
     ///
     /// # Errors
     ///
