@@ -206,7 +206,8 @@ impl<'a> Request<'a> {
             return Err(EPERM);
         }
         let (src, dst) = (List::new(src), List::new(dst));
-        let total = src.total().unwrap_or_default();
+        let total = src.total().filter(|total| dst.total() == Some(*total));
+        let total = total.ok_or_else(|| refusal(src_bdev, dst_bdev))?;
         // INVARIANT: All of it is checked below.
         let request = Self {
             src_bdev,
@@ -236,8 +237,6 @@ impl<'a> Request<'a> {
         fits(self.src, self.src_bdev)
             && fits(self.dst, self.dst_bdev)
             && self.hint.fits(self.dst_bdev.limits().max_write_streams())
-            && self.src.total().is_some()
-            && self.src.total() == self.dst.total()
             && !self.dst.overlaps_itself()
             && !(self.src_bdev.same_sectors(self.dst_bdev)
                 && self
