@@ -254,6 +254,7 @@ impl SectorRange {
     /// Returns how many segments of at most `max` sectors the range takes. A `max` of zero is no
     /// limit. A range of 2^32 sectors or more takes more segments than any limit allows:
     /// [`usize::MAX`].
+    #[inline]
     pub fn segments(self, max: Sectors) -> usize {
         if max.is_zero() || self.len <= max {
             return 1;
@@ -267,6 +268,7 @@ impl SectorRange {
 
     /// Returns the segment of that index, if the range is cut into segments of at most `max`
     /// sectors. A `max` of zero is no limit.
+    #[inline]
     pub fn segment(self, max: Sectors, index: usize) -> Option<Self> {
         let max = if max.is_zero() { self.len } else { max };
         self.part(max.checked_mul(index)?, max)
@@ -282,6 +284,7 @@ impl SectorRange {
     /// Splits the range after `len` sectors. Returns what comes before, and what remains. Nothing
     /// remains of a range that is not longer than `len`. A `len` of zero is taken as one sector, so
     /// that a loop that splits always ends.
+    #[inline]
     pub fn split_at_most(self, len: Sectors) -> (Self, Option<Self>) {
         let len = len.max(Sectors::ONE);
         let rest = self
