@@ -149,13 +149,13 @@ enum Command {
         after_help = "Examples:\n  ./x test\n  ./x test kunit um\n  ./x test um block/036\n  ./x test --debug um\n  ./x test --seeded split-ignored"
     )]
     Test {
-        /// Which suites; and of those that have a guest (um, qemu, nvme), only these tests.
+        /// Which suites; and of those that have a guest (um, qemu, nvme, smp), only these tests.
         #[arg(value_name = "SUITE|TEST", value_parser = Target::parser())]
         targets: Vec<Target>,
         /// All suites, those that otherwise have to be named as well: takes hours.
         #[arg(long, conflicts_with_all = ["targets", "debug", "seeded"])]
         all: bool,
-        /// Kernels with lockdep, KASAN, kmemleak and the like, for um, qemu and nvme: takes hours.
+        /// Kernels with lockdep, KASAN, kmemleak and the like, for um, qemu, nvme and smp: takes hours.
         #[arg(long)]
         debug: bool,
         /// Make the mistakes of `tests/seeded` in the kernel, or those that are named, and see that the tests find

@@ -57,6 +57,8 @@ pub enum Suite {
     Qemu,
     /// The Copy command of NVMe devices, in QEMU: only if it is named.
     Nvme,
+    /// Those of them about concurrency in QEMU, with four processors: only if it is named.
+    Smp,
     /// The kernel with the option off.
     Off,
     /// The kernel for 32-bit Arm builds and links: only if it is named.
@@ -121,7 +123,7 @@ const ALL: [Suite; 6] = [
 ];
 
 /// Those that make sense in a debug kernel.
-const DEBUG: [Suite; 3] = [Suite::Um, Suite::Qemu, Suite::Nvme];
+const DEBUG: [Suite; 4] = [Suite::Um, Suite::Qemu, Suite::Smp, Suite::Nvme];
 
 impl Suite {
     /// What the machine has to have for it.
@@ -133,7 +135,7 @@ impl Suite {
             Self::Kernel | Self::Series => &[Build, Style],
             Self::Kunit => &[Build, Guest],
             Self::Um | Self::Clients | Self::Off => &[Build, Guest, Programs],
-            Self::Qemu | Self::Nvme => &[Build, Guest, Qemu, Programs],
+            Self::Qemu | Self::Nvme | Self::Smp => &[Build, Guest, Qemu, Programs],
             Self::Blktests => &[Build, Guest, Programs, Blktests],
             Self::Examples => &Purpose::ALL,
         }
@@ -199,10 +201,12 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
         suites => suites,
     };
     if !tests.is_empty() && suites.iter().any(|suite| !DEBUG.contains(suite)) {
-        bail!("single tests are for the suites um, qemu and nvme, which run them in a guest");
+        bail!("single tests are for the suites um, qemu, nvme and smp, which run them in a guest");
     }
     if debug && suites.iter().any(|suite| !DEBUG.contains(suite)) {
-        bail!("--debug is for the suites um, qemu and nvme, which have guests that can be slow");
+        bail!(
+            "--debug is for the suites um, qemu, nvme and smp, which have guests that can be slow"
+        );
     }
     let possible = suites.iter().filter(|suite| suite.cannot().is_none());
     let purposes: Vec<Purpose> = possible
@@ -229,6 +233,7 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
             Suite::Clients => guest::clients(context, report),
             Suite::Qemu => guest::qemu(context, report, flavour, &tests),
             Suite::Nvme => guest::nvme(context, report, flavour, &tests),
+            Suite::Smp => guest::smp(context, report, flavour, &tests),
             Suite::Off => off::run(context, report),
             Suite::Arch => arch::run(context, report),
             Suite::Examples => examples::run(context, report),
