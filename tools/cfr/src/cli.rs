@@ -15,6 +15,7 @@ use crate::model::ModelArgs;
 use crate::nvme::NvmeCopyArgs;
 use crate::ranges::RangesArgs;
 use crate::relay::RelayArgs;
+use crate::sweep::SweepArgs;
 use crate::uring::UringArgs;
 
 /// Exact copy_file_range(2) calls, known data and a model, for the tests of the block layer.
@@ -60,6 +61,8 @@ enum Command {
     Relay(RelayArgs),
     /// Copies through io_uring
     Uring(UringArgs),
+    /// One small copy again and again, with a fault at the first, the second, the third... place, until it meets none
+    Sweep(SweepArgs),
     /// Run commands from standard input, one a line; `#` starts a comment
     Batch,
 }
@@ -87,6 +90,7 @@ fn execute(command: Command, held: &mut Held) -> Result<Option<String>> {
         Command::NvmeCopy(args) => return Ok(Some(args.run()?)),
         Command::Fuzz(args) => return Ok(Some(args.run()?)),
         Command::Uring(args) => return Ok(Some(args.run()?)),
+        Command::Sweep(args) => return Ok(Some(args.run()?)),
         Command::Fill(args) => args.run()?,
         Command::Relay(args) => args.run()?,
         Command::Check(args) => args.run()?,

@@ -15,6 +15,7 @@ mod fsx;
 mod fuzz;
 mod mark;
 mod model;
+mod module;
 mod nvme;
 mod pattern;
 mod random;
@@ -22,6 +23,7 @@ mod ranges;
 mod recent;
 mod relay;
 mod size;
+mod sweep;
 mod uring;
 
 use std::process::ExitCode;

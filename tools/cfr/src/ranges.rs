@@ -9,9 +9,6 @@ mod disk;
 mod place;
 mod plan;
 
-use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use anyhow::{ensure, Context, Result};
@@ -22,6 +19,7 @@ use self::disk::Disks;
 use self::place::{Range, SECTOR};
 use self::plan::{total, Copy, Mode, Operation, Plan};
 use crate::copy::{copy_at, Outcome};
+use crate::module::{self, Module};
 use crate::recent::Recent;
 use crate::size;
 
@@ -46,7 +44,7 @@ pub struct RangesArgs {
     )]
     modes: Vec<Mode>,
     /// The file of the module
-    #[arg(long, default_value = "/sys/kernel/debug/blk_copy_test/copy")]
+    #[arg(long, default_value = module::PATH)]
     module: PathBuf,
     /// Copies may fail or stop early; what they claim to have copied must still be there
     #[arg(long)]
@@ -210,45 +208,6 @@ fn text(list: &[Range]) -> String {
     list.join(",")
 }
 
-/// The file of the test module.
-struct Module {
-    writer: File,
-    reader: File,
-}
-
-impl Module {
-    fn open(path: &PathBuf) -> Result<Self> {
-        let context = || format!("cannot open {}", path.display());
-        Ok(Module {
-            writer: File::options()
-                .write(true)
-                .open(path)
-                .with_context(context)?,
-            reader: File::open(path).with_context(context)?,
-        })
-    }
-
-    /// Runs a line, and says how that ended; counted in sectors.
-    fn run(&mut self, line: &str) -> Result<Outcome> {
-        let written = self.writer.write(line.as_bytes());
-        let written = written.context("the module does not take this line")?;
-        ensure!(written == line.len(), "the module took a part of the line");
-        let mut answer = [0; 64];
-        let len = self.reader.read_at(&mut answer, 0)?;
-        let answer = String::from_utf8_lossy(&answer[..len]);
-        parse(&answer).with_context(|| format!("the module says {answer:?}"))
-    }
-}
-
-/// Reads `copied=16 error=0`.
-fn parse(answer: &str) -> Option<Outcome> {
-    let (copied, error) = answer.trim_end().split_once(' ')?;
-    let copied = copied.strip_prefix("copied=")?.parse().ok()?;
-    let error: i32 = error.strip_prefix("error=")?.parse().ok()?;
-    let error = (error != 0).then(|| Errno::from_raw(-error));
-    Some(Outcome { copied, error })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,12 +216,5 @@ mod tests {
     fn speaks_the_language_of_the_module() {
         let range = |start, len| Range { start, len };
         assert_eq!(text(&[range(0, 8), range(64, 1)]), "0+8,64+1");
-        let outcome = |copied, error| Some(Outcome { copied, error });
-        assert_eq!(parse("copied=16 error=0\n"), outcome(16, None));
-        assert_eq!(
-            parse("copied=0 error=-95\n"),
-            outcome(0, Some(Errno::EOPNOTSUPP))
-        );
-        assert_eq!(parse("nothing was copied so far\n"), None);
     }
 }
