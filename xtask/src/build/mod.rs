@@ -65,6 +65,19 @@ pub fn prepare_tree(context: &Context) -> Result<(Tree, Laid)> {
     let tree = source::obtain(&context.cache, context.linux.as_deref())?;
     let series = Series::load(&context.repo)?;
     let laid = overlay::lay(&context.repo, &series, &tree.dir)?;
+    let others = overlay::pinned::differing(&context.repo, &tree.dir)?;
+    if !others.is_empty() {
+        let names: Vec<String> = others
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        ui::note(&format!(
+            "the series was made against other files of Linux {} than those of {}: {}",
+            source::PINNED,
+            tree.origin,
+            names.join(" ")
+        ));
+    }
     Ok((tree, laid))
 }
 

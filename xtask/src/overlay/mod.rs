@@ -4,6 +4,7 @@
 mod content;
 mod history;
 mod lay;
+pub mod pinned;
 mod refresh;
 mod series;
 mod tree;

@@ -54,14 +54,14 @@ fn download(cache: &Cache, url: &str, to: &Path) -> Result<()> {
         let mut command = Command::new(curl);
         command.args(["--fail", "--location", "--silent", "--show-error"]);
         command
-            .args(["--connect-timeout", "20", "--retry", "2", "--output"])
+            .args(["--connect-timeout", "10", "--retry", "2", "--output"])
             .arg(to)
             .arg(url);
         command
     } else if let Some(wget) = find("wget") {
         let mut command = Command::new(wget);
         command
-            .args(["--no-verbose", "--timeout=20", "--tries=3", "-O"])
+            .args(["--no-verbose", "--timeout=10", "--tries=3", "-O"])
             .arg(to)
             .arg(url);
         command

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The kernel's source: where it comes from, and that it is whole and of the right version.
 //!
-//! It is found in this order: what the user names, the cache, the distribution's package, kernel.org. A
-//! tree is unpacked under a temporary name and renamed at the end, so the cache never has half of one.
+//! It is found in this order: what the user names, the cache, kernel.org, the distribution's package, which has
+//! patches of its own. `series.sha256` tells whether they touch what the series changes. A tree is unpacked under a temporary name and renamed at the end, so the cache never has half of one.
 
 mod debian;
 mod import;
@@ -74,7 +74,9 @@ pub fn obtain(cache: &Cache, from: Option<&Path>) -> Result<Tree> {
                 return Ok(tree);
             }
             Err(error) => {
-                ui::note(&format!("{name}: not from there ({error:#})"));
+                let why = format!("{error:#}");
+                let why = why.lines().next().unwrap_or_default();
+                ui::note(&format!("{name}: not from there ({why})"));
                 reasons.push(format!("   {name}: {error:#}"));
             }
         }
@@ -89,8 +91,8 @@ pub fn obtain(cache: &Cache, from: Option<&Path>) -> Result<Tree> {
 type Fetch = fn(&Cache) -> Result<Tree>;
 
 const SOURCES: [(&str, Fetch); 2] = [
-    ("Debian's package", debian::fetch),
     ("kernel.org", kernel_org::fetch),
+    ("Debian's package", debian::fetch),
 ];
 
 /// The file that names the tree in use.

@@ -14,6 +14,8 @@ use super::width;
 use crate::build::Context;
 use crate::host::command::logged;
 use crate::host::command::tail;
+use crate::overlay;
+use crate::overlay::Series;
 use crate::source;
 use crate::tools;
 use crate::ui::Step;
@@ -40,6 +42,11 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
     structure::run(&context.repo, report);
     width::run(&context.repo, report);
     seeded::check(context, source::cached(&context.cache)?.as_ref(), report);
+    let pinned = overlay::pinned::complaints(&context.repo, &Series::load(&context.repo)?)?;
+    report.judge(
+        "the checksums are of the files that the series changes",
+        &pinned,
+    );
     tests(context, report);
     Ok(())
 }

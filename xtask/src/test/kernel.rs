@@ -21,6 +21,8 @@ use crate::build::When;
 use crate::build::Work;
 use crate::host::command::find;
 use crate::mail;
+use crate::overlay;
+use crate::source::PINNED;
 
 /// Complaints of checkpatch that do not fit: new files are announced in MAINTAINERS by whoever merges
 /// them, and a Kconfig that takes in a `Kconfig.copy` beside it does not name itself.
@@ -41,6 +43,7 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
         report.skip("style and series", "the series is empty");
         return Ok(());
     }
+    pinned(&work, report)?;
     frames::check(&work, report);
     report.judge("no warnings of clippy", &warnings(&lint(&work)?)?);
     match external(&work) {
@@ -189,6 +192,22 @@ fn warnings_in(log: &str, files: &[PathBuf], tree: &Path) -> Vec<String> {
         }
     }
     found
+}
+
+/// Whether the series lies over the files that it was made against.
+fn pinned(work: &Work<'_>, report: &mut Report) -> Result<()> {
+    let name = format!("the files that the series changes are those of Linux {PINNED}");
+    if work.tree.version != PINNED {
+        report.skip(&name, &format!("this is {}", work.tree.version));
+        return Ok(());
+    }
+    let others = overlay::pinned::differing(&work.context.repo, &work.tree.dir)?;
+    let others: Vec<String> = others
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    report.judge(&name, &others);
+    Ok(())
 }
 
 /// rustfmt with the kernel's own settings.
