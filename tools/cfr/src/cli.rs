@@ -11,6 +11,7 @@ use crate::copy::CopyArgs;
 use crate::data::{self, CheckArgs, Content, FillArgs, Held, MapArgs, PinArgs, SumArgs};
 use crate::fsx::FsxArgs;
 use crate::fuzz::FuzzArgs;
+use crate::hostile::HostileArgs;
 use crate::model::ModelArgs;
 use crate::nvme::NvmeCopyArgs;
 use crate::ranges::RangesArgs;
@@ -57,6 +58,8 @@ enum Command {
     NvmeCopy(NvmeCopyArgs),
     /// Random Copy commands of NVMe, right and wrong ones, everything compared with a model
     Fuzz(FuzzArgs),
+    /// Copies with arguments that no honest program has; prints how many ended how
+    Hostile(HostileArgs),
     /// Pass on connections, or keep back what comes in, until told to stop
     Relay(RelayArgs),
     /// Copies through io_uring
@@ -89,6 +92,7 @@ fn execute(command: Command, held: &mut Held) -> Result<Option<String>> {
         Command::Ranges(args) => return Ok(Some(args.run()?)),
         Command::NvmeCopy(args) => return Ok(Some(args.run()?)),
         Command::Fuzz(args) => return Ok(Some(args.run()?)),
+        Command::Hostile(args) => return Ok(Some(args.run()?)),
         Command::Uring(args) => return Ok(Some(args.run()?)),
         Command::Sweep(args) => return Ok(Some(args.run()?)),
         Command::Fill(args) => args.run()?,

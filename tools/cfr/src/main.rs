@@ -13,6 +13,7 @@ mod data;
 mod device;
 mod fsx;
 mod fuzz;
+mod hostile;
 mod mark;
 mod model;
 mod module;

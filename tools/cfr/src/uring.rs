@@ -133,7 +133,7 @@ fn range(text: &str) -> Result<Range, String> {
 }
 
 /// What has come of a copy.
-fn outcome(result: std::io::Result<u64>) -> Outcome {
+pub fn outcome(result: std::io::Result<u64>) -> Outcome {
     match result {
         Ok(copied) => Outcome {
             copied,
