@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The kernel's source: where it comes from, and that it is whole and of the right version.
 //!
-//! It is found in this order: what the user names, the cache, kernel.org, the distribution's package, which has
-//! patches of its own. `series.sha256` tells whether they touch what the series changes. A tree is unpacked under a temporary name and renamed at the end, so the cache never has half of one.
+//! It is found in this order: what the user names, the cache, kernel.org, the distribution's package. The last one has
+//! patches of its own: `series.sha256` tells whether they touch what the series changes. A tree is unpacked under a
+//! temporary name and renamed at the end, so the cache never has half of one.
 
 mod debian;
 mod import;
