@@ -70,10 +70,10 @@ impl Stock {
         }? Error)
     }
 
-    /// Sends a copy that is one chunk, if nothing has to wait for that. `owner` hears of its end
-    /// then, perhaps before this returns. If this returns false, nothing was sent.
+    /// Sends a copy that is one chunk, if there is memory for it. `owner` hears of its end then,
+    /// perhaps before this returns. If this returns false, nothing was sent.
     ///
-    /// Context: task; does not wait for memory, nor for the device.
+    /// Context: task; may sleep if the command may wait.
     ///
     /// # Safety
     ///
@@ -83,29 +83,22 @@ impl Stock {
         &self,
         request: &Request<'_>,
         owner: Pin<&O>,
+        wait: Wait,
     ) -> bool {
         let plan = Plan::new(request.src, request.dst);
-        let limits = request.command_limits();
-        let chunk = plan
-            .peek_in(request, &limits)
-            .filter(|chunk| chunk.len == request.total && chunk.refused.is_none());
-        let Some((chunk, (_, dst))) =
-            chunk.and_then(|chunk| Some((chunk, plan.first_ranges(&chunk)?)))
-        else {
-            return false;
+        let send = || {
+            let chunk = plan.peek_in(request, &request.command_limits())?;
+            let whole = chunk.len == request.total && chunk.refused.is_none();
+            let dst = plan.destinations(&chunk).next().filter(|_| whole)?;
+            let sources = plan.sources(&chunk);
+            let memory = Memory::new(&self.chunks, sources.clone().count(), GFP_NOWAIT).ok()?;
+            let (devices, dst) = ((request.src_bdev, request.dst_bdev), (dst, request.hint));
+            // SAFETY: The memory was made for this chunk, of which the limits allow one
+            // destination, and no more than the devices do. The rest is required of the caller.
+            unsafe { chunk::submit(devices, sources, dst, memory, wait, (owner, 0)) };
+            Some(())
         };
-        let sources = plan.sources(&chunk);
-        let Ok(memory) = Memory::new(&self.chunks, sources.clone().count(), GFP_NOWAIT) else {
-            return false;
-        };
-        let devices = (request.src_bdev, request.dst_bdev);
-        // SAFETY: The memory was made for this chunk, of which the limits allow one destination,
-        // and no more than the devices do. The rest is required of the caller.
-        unsafe {
-            let dst = (dst, request.hint);
-            chunk::submit(devices, sources, dst, memory, Wait::Refused, (owner, 0));
-        }
-        true
+        send().is_some()
     }
 }
 
@@ -183,14 +176,11 @@ impl<'a> Link<'a> {
                 .tracker
                 .progress(|progress| progress.begin(chunk.len))?;
             let devices = (self.request.src_bdev, self.request.dst_bdev);
+            let (dst, owner) = ((dst, self.request.hint), (self.tracker, slot));
             let sources = plan.sources(&chunk);
             // SAFETY: The memory was made for this chunk, of which the limits allow one
             // destination, and no more than the devices do. The rest holds by the type invariant.
-            unsafe {
-                let owner = (self.tracker, slot);
-                let dst = (dst, self.request.hint);
-                chunk::submit(devices, sources, dst, memory, Wait::Allowed, owner);
-            }
+            unsafe { chunk::submit(devices, sources, dst, memory, Wait::Allowed, owner) };
             Some(chunk.len)
         };
         send().map_or(Next::Nothing, Next::Sent)

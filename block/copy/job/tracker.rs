@@ -64,7 +64,7 @@ impl Waker {
 }
 
 /// The error of a chunk that was not copied.
-fn error_of(verdict: Verdict<Status>) -> Error {
+pub(super) fn error_of(verdict: Verdict<Status>) -> Error {
     match verdict {
         Verdict::Failed(status) => status.to_error(),
         Verdict::Fallback(_) | Verdict::Offloaded => EOPNOTSUPP,

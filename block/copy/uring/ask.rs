@@ -8,7 +8,10 @@
 
 use super::wanted::Sources;
 use crate::{
-    chunk,
+    chunk::{
+        self,
+        Wait, //
+    },
     job::Pool,
     request::Request,
     stats,
@@ -304,7 +307,10 @@ fn send_alone(ask: Taken<Ask>) {
         // SAFETY: The copy keeps the files, which keep the devices open, and does not move. It
         // stays until it has ended, and it ends when `chunk_ended` was called, or below. The pool
         // that all share stays for ever.
-        Ok(unsafe { pool.stock().send_alone(&request, ask.as_pin()) })
+        Ok(unsafe {
+            pool.stock()
+                .send_alone(&request, ask.as_pin(), Wait::Refused)
+        })
     });
     match sent {
         Ok(true) => {}
