@@ -73,10 +73,10 @@ const UNSAFE: [Exception; 10] = [
 
 /// The most code that the engine may be: lines without comments, imports and tests. This is what it
 /// has today, rounded up: it may shrink, and grows only if somebody changes this line.
-const MAX_LINES: usize = 3470;
+const MAX_LINES: usize = 3495;
 
 /// The most of these lines that may mention `unsafe`.
-const MAX_UNSAFE: usize = 77;
+const MAX_UNSAFE: usize = 78;
 
 /// The number of a file's wing, and whether it is pure; the root is above all.
 fn wing_of(source: &Source) -> Option<(usize, bool)> {
