@@ -119,7 +119,8 @@ impl Stage {
     /// After a copy: data, and what is in flight.
     fn check(&mut self, outcome: Outcome, fault: Option<Fault>) -> Result<()> {
         self.region.check(outcome.copied, fault)?;
-        let in_flight = in_flight(&self.args.dst)?;
+        // What devices have been asked to copy, and is not known to have ended.
+        let in_flight = counted(&self.args.dst, "in_flight_sectors")?;
         ensure!(in_flight == 0, "{in_flight} sectors are still in flight");
         Ok(())
     }
@@ -134,15 +135,18 @@ impl Stage {
     }
 }
 
-/// What devices have been asked to copy to this one, and is not known to have ended; in sectors.
-fn in_flight(dst: &Path) -> Result<u64> {
+/// A counter of `copy_stats` of a destination.
+fn counted(dst: &Path, name: &str) -> Result<u64> {
+    let stats = stats_of(dst)?;
+    counter(&stats, name).with_context(|| format!("copy_stats has no {name}"))
+}
+
+fn stats_of(dst: &Path) -> Result<String> {
     let name = dst.file_name().context("this names no device")?;
     let path = Path::new("/sys/kernel/debug/block")
         .join(name)
         .join("copy_stats");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    counter(&text, "in_flight_sectors").context("copy_stats has no in_flight_sectors")
+    std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn counter(text: &str, name: &str) -> Option<u64> {
@@ -292,6 +296,8 @@ impl ByPlaceArgs {
 
     fn step(&self, stage: &mut Stage, place: &mut Place, number: u32, at: u64) -> Result<Outcome> {
         stage.region.prepare(number)?;
+        let refused = || counted(&self.copy.dst, "fallback_notsupp");
+        let before = refused()?;
         place.arm(at)?;
         let outcome = stage.copier.copy();
         place.disarm()?;
@@ -299,6 +305,14 @@ impl ByPlaceArgs {
         let met = at < self.copy.len;
         let due = if met { self.place.due } else { None };
         judge::at_place(&self.copy.way, due, outcome, self.copy.len).context(outcome)?;
+        if self.place.due.is_none() {
+            // All was copied in any case: only this tells that the device was asked, and has refused.
+            ensure!(
+                (refused()? > before) == met,
+                "{outcome}, but the device was {}asked in vain",
+                if met { "not " } else { "" }
+            );
+        }
         if due.is_some() {
             let exact = (outcome.copied..outcome.copied + self.place.within).contains(&at);
             ensure!(exact, "{outcome}, which is not where the fault is");
