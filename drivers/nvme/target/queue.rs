@@ -120,16 +120,19 @@ impl CopyQueue {
     ///
     /// Context: any.
     pub(crate) fn add(this: ArcBorrow<'_, Self>, request: Request) {
-        // A worker may take the command at once, and answer it. That may be all that the queue was
-        // still there for.
-        let this = Arc::from(this);
-        this.state.lock().waiting.push(request);
+        let mut state = this.state.lock();
+        state.waiting.push(request);
+        // No worker takes the command while the lock is held. So nobody has answered it yet, and it
+        // keeps the queue.
         this.wake();
     }
 
     /// Has a worker begin what waits. If it is about to do so anyway, it will look once more.
-    fn wake(self: Arc<Self>) {
-        let _ = workers().enqueue(self);
+    ///
+    /// The caller knows of a command that has not been answered yet: what this drops is not the
+    /// last reference, whose end may sleep.
+    fn wake(self: ArcBorrow<'_, Self>) {
+        let _ = workers().enqueue(Arc::from(self));
     }
 
     /// Takes the next command, if one more may be under way.
@@ -154,7 +157,7 @@ impl CopyQueue {
         let more = !state.waiting.is_empty();
         drop(state);
         if more {
-            Arc::from(this).wake();
+            this.wake();
         }
     }
 
