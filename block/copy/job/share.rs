@@ -11,8 +11,9 @@ use kernel::block::{
 
 /// The part of what is in flight to a disk that is of one copy. When this is dropped, nothing is.
 ///
-/// The driver of the copy counts, in its turns. It still counts what has ended since its last turn.
-/// That holds other copies back for a moment. It does not let any of them send too much.
+/// The driver of the copy counts, in its turns, or once if the copy is one chunk that goes alone.
+/// In between it still counts what has ended since its last turn. That holds other copies back for
+/// a moment. It does not let any of them send too much.
 pub(super) struct Share<'a> {
     all: &'a InFlight,
     own: Sectors,

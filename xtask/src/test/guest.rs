@@ -92,10 +92,8 @@ pub fn qemu(
 ) -> Result<()> {
     let options = Options {
         timeout: Duration::from_secs(1200),
-        memory: 2 << 30,
-        cpus: SEVERAL,
         nvme: vec![NVME_SMOKE.parse()?],
-        ..Options::new(Guest::Qemu)
+        ..several()
     };
     check(
         context,
@@ -105,8 +103,14 @@ pub fn qemu(
     )
 }
 
-/// So many processors make most of what can happen between copies happen, on a machine that has two.
-const SEVERAL: u32 = 4;
+/// QEMU with four processors. They make most of what can happen between copies happen, on a machine that has two.
+fn several() -> Options {
+    Options {
+        memory: 3 << 30,
+        cpus: 4,
+        ..Options::new(Guest::Qemu)
+    }
+}
 
 /// The tests about concurrency, in QEMU with several processors.
 pub fn smp(
@@ -117,9 +121,7 @@ pub fn smp(
 ) -> Result<()> {
     let options = Options {
         timeout: Duration::from_secs(5400),
-        memory: 3 << 30,
-        cpus: SEVERAL,
-        ..Options::new(Guest::Qemu)
+        ..several()
     };
     check(
         context,
