@@ -200,7 +200,9 @@ pub fn measure(
 fn traced(setting: &Setting<'_>, variant: &Variant<'_>) -> Result<(Tally, Counted, Option<Flow>)> {
     let (place, bytes) = (variant.place(setting), variant.of(setting));
     let (copies, moves) = match variant.way {
-        Way::Offload { command } | Way::Passthrough { command } => {
+        Way::Offload { command }
+        | Way::Passthrough { command }
+        | Way::Gathered { piece: command } => {
             let requests = bytes.div_ceil(command.max(1));
             (requests, 2 * requests)
         }

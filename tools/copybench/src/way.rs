@@ -11,6 +11,8 @@ use crate::counters::{CopyStats, Counted};
 pub enum Way {
     /// The device copies, at most so many bytes with one command.
     Offload { command: u64 },
+    /// The device copies pieces of so many bytes, with as many of them in a command as there happen to be.
+    Gathered { piece: u64 },
     /// The device copies as well, but a program made the commands.
     Passthrough { command: u64 },
     /// The engine of the kernel reads and writes.
@@ -33,7 +35,7 @@ impl Way {
     /// As reports name it.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Offload { .. } => "offload",
+            Self::Offload { .. } | Self::Gathered { .. } => "offload",
             Self::Passthrough { .. } => "passthrough",
             Self::Onload => "onload",
             Self::Kernel => "kernel",
@@ -48,7 +50,7 @@ impl Way {
     /// Whether code of ours has copied.
     pub fn is_ours(self, counted: &Counted) -> bool {
         match self {
-            Self::Offload { .. } | Self::Onload => true,
+            Self::Offload { .. } | Self::Gathered { .. } | Self::Onload => true,
             Self::Kernel => counted.stats.is_some_and(|stats| stats.onloaded > 0),
             Self::Passthrough { .. }
             | Self::Cached
@@ -64,6 +66,7 @@ impl Way {
         match self {
             Self::Cached | Self::Write | Self::Memory => true,
             Self::Offload { .. }
+            | Self::Gathered { .. }
             | Self::Passthrough { .. }
             | Self::Onload
             | Self::Kernel
@@ -82,7 +85,13 @@ impl Way {
             ));
         }
         let wanted = self.copies(bytes);
-        if let Some(copies) = copies.filter(|copies| *copies != wanted) {
+        let fewer_do = matches!(self, Self::Gathered { .. });
+        let is_wanted = |copies: &Tally| {
+            copies.bytes == wanted.bytes
+                && (copies.requests == wanted.requests
+                    || fewer_do && (1..wanted.requests).contains(&copies.requests))
+        };
+        if let Some(copies) = copies.filter(|copies| !is_wanted(copies)) {
             return Err(format!(
                 "the driver executed {} copies of {} in all instead of {} of {}",
                 copies.requests,
@@ -106,6 +115,7 @@ impl Way {
             // Whether or not the engine did it is its own affair.
             Self::Kernel => stats.onloaded,
             Self::Offload { .. }
+            | Self::Gathered { .. }
             | Self::Passthrough { .. }
             | Self::Cached
             | Self::Program
@@ -115,7 +125,7 @@ impl Way {
         };
         // What a program asks of the device itself is not counted.
         let offloaded = match self {
-            Self::Offload { .. } => bytes,
+            Self::Offload { .. } | Self::Gathered { .. } => bytes,
             _ => 0,
         };
         if (stats.offloaded, stats.onloaded) == (offloaded, onloaded) {
@@ -134,6 +144,7 @@ impl Way {
     fn reads(self) -> bool {
         match self {
             Self::Offload { .. }
+            | Self::Gathered { .. }
             | Self::Passthrough { .. }
             | Self::Cached
             | Self::Write
@@ -145,7 +156,9 @@ impl Way {
     /// What the driver has to execute.
     fn copies(self, bytes: u64) -> Tally {
         match self {
-            Self::Offload { command } | Self::Passthrough { command } => Tally {
+            Self::Offload { command }
+            | Self::Passthrough { command }
+            | Self::Gathered { piece: command } => Tally {
                 requests: bytes.div_ceil(command.max(1)),
                 bytes,
             },
@@ -205,6 +218,23 @@ mod tests {
         }
         assert!(way.check(MIB, None, &counted(0, Some((0, 0)))).is_err());
         assert!(way.check(MIB, None, &counted(0, Some((MIB, MIB)))).is_err());
+    }
+
+    #[test]
+    fn pieces_may_share_commands() {
+        let way = Way::Gathered { piece: 4096 };
+        let offloaded = counted(0, Some((MIB, 0)));
+        for requests in [1, 2, 256] {
+            let copies = copies(requests, MIB);
+            assert!(way.check(MIB, copies, &offloaded).is_ok(), "{requests}");
+        }
+        for (requests, bytes) in [(0, MIB), (257, MIB), (0, 0), (255, MIB - 4096)] {
+            let copies = copies(requests, bytes);
+            assert!(way.check(MIB, copies, &offloaded).is_err(), "{requests}");
+        }
+        assert!(way
+            .check(MIB, copies(2, MIB), &counted(4096, None))
+            .is_err());
     }
 
     #[test]

@@ -79,7 +79,7 @@ fn with_latency(latency: u64, bytes: u64, repeat: u32, say: &dyn Fn(&str)) -> Re
             written(origin, store, bytes, false)
         })
         .command("kcopyd_copy_offload=0"),
-        Variant::point("offload", &at, Way::Offload { command: CHUNK }, || {
+        Variant::point("offload", &at, Way::Gathered { piece: CHUNK }, || {
             written(origin, store, bytes, true)
         })
         .command("kcopyd_copy_offload=1"),
