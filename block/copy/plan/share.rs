@@ -20,7 +20,7 @@ const ROOM: Sectors = Sectors::from_bytes_floor(128 << 20);
 const CROWD: Sectors = Sectors::from_bytes_floor(512 << 20);
 
 /// A short chunk: a multiple of every logical block.
-const SHORT: Sectors = Sectors::from_bytes_floor(1 << 20);
+pub(crate) const SHORT: Sectors = Sectors::from_bytes_floor(1 << 20);
 
 /// How long the next chunk of a copy may be, if one may have `max`. The copy has `own` in flight,
 /// and all copies to the disk have `all`, this one included. Zero: it waits for its own ones.

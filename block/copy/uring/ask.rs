@@ -13,6 +13,7 @@ use crate::{
         Wait, //
     },
     job::Pool,
+    plan::share,
     request::Request,
     stats,
     verdict::{
@@ -295,8 +296,8 @@ unsafe extern "C" fn ended(params: *mut RawParams) {
     conclude(ask, outcome);
 }
 
-/// Sends a copy that is one chunk, if nothing has to wait for that. A worker goes on with any
-/// other.
+/// Sends a copy that is one short chunk, if nothing has to wait for that. A worker goes on with
+/// any other.
 ///
 /// Context: task; waits for nothing.
 fn send_alone(ask: Taken<Ask>) {
@@ -304,6 +305,11 @@ fn send_alone(ask: Taken<Ask>) {
     let ask = ManuallyDrop::new(ask);
     let sent = Pool::common().and_then(|pool| {
         let request = ask.request()?;
+        if request.total > share::SHORT {
+            // What is sent here is not counted with what others have in flight. So it is no more
+            // than what each copy may have in any case.
+            return Ok(false);
+        }
         // SAFETY: The copy keeps the files, which keep the devices open, and does not move. It
         // stays until it has ended, and it ends when `chunk_ended` was called, or below. The pool
         // that all share stays for ever.
