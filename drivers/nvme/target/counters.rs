@@ -45,7 +45,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Counts a command, of which so many sectors were copied.
+    /// Counts a command that ended in this way, and the sectors that it has copied.
     pub(crate) fn count(&mut self, ending: Ending, copied: Sectors) {
         let counters = self.commands.iter_mut().zip(Ending::ALL);
         for (counter, _) in counters.filter(|(_, (one, _))| *one == ending) {

@@ -242,7 +242,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Returns the outcome of a copy of which so much was all, and was copied.
+    /// Returns the outcome of a copy that has copied all of its `copied` sectors.
     pub fn complete(copied: Sectors) -> Self {
         let result = Ok(());
         Self { copied, result }
