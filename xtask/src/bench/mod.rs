@@ -53,6 +53,9 @@ pub struct Arguments {
     /// Which kernel runs.
     #[arg(long, value_enum, default_value = "um")]
     guest: Guest,
+    /// Its processors [default: 1 in User Mode Linux, 2 in QEMU].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=8))]
+    cpus: Option<u32>,
     #[command(flatten)]
     files: Files,
     /// Fewer rounds, sizes and points: some minutes.
@@ -138,12 +141,14 @@ impl Arguments {
     }
 
     fn options(&self) -> Options {
+        let defaults = Options::new(self.guest);
         Options {
+            cpus: self.cpus.unwrap_or(defaults.cpus),
             memory: self.memory,
             nvme: self.nvme(),
             timeout: if self.full { LONG } else { SHORT },
             counts_instructions: self.counts_instructions(),
-            ..Options::new(self.guest)
+            ..defaults
         }
     }
 }
