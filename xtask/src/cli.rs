@@ -149,13 +149,13 @@ enum Command {
         after_help = "Examples:\n  ./x test\n  ./x test kunit um\n  ./x test um block/036\n  ./x test --debug um\n  ./x test --seeded split-ignored"
     )]
     Test {
-        /// Which suites; and of those that have a guest (um, qemu, nvme, smp), only these tests.
+        /// Which suites; and of those that have a guest (um, smp, qemu, smp-qemu, nvme), only these tests.
         #[arg(value_name = "SUITE|TEST", value_parser = Target::parser())]
         targets: Vec<Target>,
         /// All suites, those that otherwise have to be named as well: takes hours.
         #[arg(long, conflicts_with_all = ["targets", "debug", "seeded"])]
         all: bool,
-        /// Kernels with lockdep, KASAN, kmemleak and the like, for um, qemu, nvme and smp: takes hours.
+        /// Kernels with lockdep, KASAN, kmemleak and the like, for um, qemu, smp-qemu and nvme: takes hours.
         #[arg(long)]
         debug: bool,
         /// Make the mistakes of `tests/seeded` in the kernel, or those that are named, and see that the tests find
@@ -236,7 +236,8 @@ struct GuestArgs {
     guest: Guest,
     #[command(flatten)]
     flavour: FlavourArgs,
-    /// Processors (QEMU).
+    /// Processors; several in User Mode Linux want a host where it works with seccomp [default: 1,
+    /// 2 in QEMU].
     #[arg(long, value_name = "N")]
     cpus: Option<u32>,
     /// Memory, such as 512M or 2G.

@@ -152,7 +152,7 @@ mod tests {
         let repo = Path::new(&here).join("..");
         let merged = fragment(&repo, Variant::UM).unwrap();
         assert!(merged.contains("CONFIG_RUST=y\n"));
-        for name in ["common", "um", "qemu", "off", "debug", "arm"] {
+        for name in ["common", "um", "qemu", "off", "debug", "smp", "arm"] {
             let text = fs::read_to_string(repo.join(format!("configs/{name}.config"))).unwrap();
             let mut seen = std::collections::BTreeSet::new();
             for option in text.lines().filter_map(option_of) {

@@ -28,6 +28,8 @@ pub enum Flavour {
     Off,
     /// With everything that finds mistakes.
     Debug,
+    /// With room for several CPUs, which QEMU's kernels have anyway.
+    Smp,
     /// The options of the normal one; clippy looks at its Rust code, and nothing is linked.
     Clippy,
     /// The options of the normal one, as far as they exist after some patches of the series.
@@ -52,6 +54,7 @@ impl fmt::Display for Variant {
             Flavour::Normal => "",
             Flavour::Off => "-off",
             Flavour::Debug => "-debug",
+            Flavour::Smp => "-smp",
             Flavour::Clippy => "-clippy",
             Flavour::Series => "-series",
         };
@@ -61,10 +64,11 @@ impl fmt::Display for Variant {
 
 impl Variant {
     /// Those that some command builds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::UM,
         Self::of(Guest::Um, Flavour::Off),
         Self::of(Guest::Um, Flavour::Debug),
+        Self::of(Guest::Um, Flavour::Smp),
         Self::of(Guest::Um, Flavour::Clippy),
         Self::SERIES,
         Self::of(Guest::Qemu, Flavour::Normal),
@@ -131,6 +135,7 @@ impl Variant {
             Flavour::Normal | Flavour::Clippy | Flavour::Series => {}
             Flavour::Off => names.push("off"),
             Flavour::Debug => names.push("debug"),
+            Flavour::Smp => names.push("smp"),
         }
         names
     }

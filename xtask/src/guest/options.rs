@@ -90,9 +90,13 @@ impl Options {
     }
 
     pub fn variant(&self) -> Variant {
+        let flavour = match (self.guest, self.flavour) {
+            (Guest::Um, Flavour::Normal) if self.cpus > 1 => Flavour::Smp,
+            (_, flavour) => flavour,
+        };
         Variant {
             guest: self.guest,
-            flavour: self.flavour,
+            flavour,
         }
     }
 }
@@ -229,6 +233,22 @@ mod tests {
         assert_eq!(duration("90").unwrap(), Duration::from_secs(90));
         assert_eq!(duration("10m").unwrap(), Duration::from_secs(600));
         assert!(duration("0").is_err() && duration("soon").is_err());
+    }
+
+    #[test]
+    fn several_cpus_want_a_kernel_with_room_for_them() {
+        let name = |guest, flavour, cpus| {
+            let options = Options {
+                flavour,
+                cpus,
+                ..Options::new(guest)
+            };
+            options.variant().to_string()
+        };
+        assert_eq!(name(Guest::Um, Flavour::Normal, 1), "um");
+        assert_eq!(name(Guest::Um, Flavour::Normal, 4), "um-smp");
+        assert_eq!(name(Guest::Um, Flavour::Debug, 4), "um-debug");
+        assert_eq!(name(Guest::Qemu, Flavour::Normal, 4), "qemu");
     }
 
     #[test]

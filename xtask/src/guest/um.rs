@@ -15,6 +15,7 @@ use super::options::Options;
 use super::process;
 use super::process::Channels;
 use super::process::Running;
+use crate::build::Flavour;
 use crate::build::Kernel;
 use crate::ui;
 
@@ -29,8 +30,13 @@ pub fn start(
     if !options.nvme.is_empty() {
         bail!("User Mode Linux has no PCI bus, so no --nvme: add `--guest qemu`");
     }
-    if options.cpus != 1 {
-        bail!("User Mode Linux has one CPU here: add `--guest qemu` for --cpus");
+    if options.cpus > MOST_CPUS {
+        bail!("User Mode Linux has at most {MOST_CPUS} CPUs here: add `--guest qemu` for more");
+    }
+    if options.cpus > 1 && options.variant().flavour != Flavour::Smp {
+        bail!(
+            "this kernel for User Mode Linux has one CPU: leave --cpus out, or add `--guest qemu`"
+        );
     }
     allow_mappings(options.memory);
     let channels = Channels::new(interactive)?;
@@ -43,6 +49,22 @@ pub fn start(
     let log = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     process::start(program, channels, log)
 }
+
+/// As many as there is room for: `CONFIG_NR_CPUS` of `configs/smp.config`.
+const MOST_CPUS: u32 = 8;
+
+/// How the guest's programs are made to leave their system calls to it. With ptrace it works everywhere, but on one
+/// CPU only. Several need a host whose seccomp is whole; if it is not, the guest says so and ends.
+fn cpus(count: u32) -> Vec<String> {
+    if count > 1 {
+        vec![format!("ncpus={count}"), String::from("seccomp=on")]
+    } else {
+        vec![String::from("seccomp=off")]
+    }
+}
+
+/// What UML writes when the host cannot do that.
+const NO_SECCOMP: &str = "SECCOMP userspace requested but not functional";
 
 /// Where the host limits the mappings of a process.
 const MAX_MAPPINGS: &str = "/proc/sys/vm/max_map_count";
@@ -76,6 +98,12 @@ const NO_MAPPING: &str = "UML ran out of memory on the host side";
 
 /// What the log says of the host's limits, and what helps.
 pub fn explain(log: &str, memory: u64) -> Option<String> {
+    if log.contains(NO_SECCOMP) {
+        return Some(String::from(
+            "this machine's seccomp is not what User Mode Linux needs for several CPUs: add `--guest qemu`, or leave \
+             --cpus out",
+        ));
+    }
     if !log.contains(NO_MAPPING) {
         return None;
     }
@@ -124,14 +152,13 @@ fn arguments(
         String::from("console=tty0"),
         String::from("panic=-1"),
         String::from("noreboot"),
-        // The mode that works everywhere; the other one needs a recent host.
-        String::from("seccomp=off"),
         format!("uml_dir={}/", exchange.path().display()),
         String::from("X_HOST=hostfs"),
         format!("X_MODE={mode}"),
         format!("X_EXCHANGE={}", exchange.path().display()),
         format!("X_MODULES={}", kernel.modules.display()),
     ];
+    arguments.extend(cpus(options.cpus));
     arguments.extend(options.words());
     arguments
 }
