@@ -112,8 +112,40 @@ fn several() -> Options {
     }
 }
 
+/// The tests about concurrency, in User Mode Linux with several processors.
+pub fn smp(context: &Context, report: &mut Report, only: &[String]) -> Result<()> {
+    let options = Options {
+        timeout: Duration::from_secs(3000),
+        memory: 2 << 30,
+        cpus: 4,
+        ..Options::new(Guest::Um)
+    };
+    let kernel = crate::build::build(context, options.variant(), When::Changed)?;
+    if !starts(context, &kernel, &options)? {
+        report.skip(
+            "tests on several processors",
+            "a guest of User Mode Linux with several does not start on this machine: `./x test smp-qemu` has them, \
+             in hours",
+        );
+        return Ok(());
+    }
+    check(context, report, &options, &these(only, &["--smp"]))
+}
+
+/// Whether a guest comes up as far as its first program. User Mode Linux needs much of the host for several
+/// processors, and not each machine has it.
+fn starts(context: &Context, kernel: &Kernel, options: &Options) -> Result<bool> {
+    let options = Options {
+        timeout: Duration::from_secs(60),
+        ..options.clone()
+    };
+    let job = plain_job(context, vec![String::from("true")], context.repo.clone());
+    let finished = boot(context, kernel, &options, &job, Sink::Lines(&mut |_| {}))?;
+    Ok(finished.outcome == Outcome::Exit(0))
+}
+
 /// The tests about concurrency, in QEMU with several processors.
-pub fn smp(
+pub fn smp_qemu(
     context: &Context,
     report: &mut Report,
     flavour: Flavour,
@@ -162,6 +194,10 @@ fn these<'a>(only: &'a [String], all: &[&'a str]) -> Vec<&'a str> {
 
 /// How much longer than others a debug kernel may take.
 const DEBUG_FACTOR: u32 = 4;
+
+/// The guest's processors share those of a machine that may have fewer, and wake each other by signals. So what goes
+/// on alone is slow, and is less: it has been tried on one processor.
+const SEVERAL_ENVIRONMENT: [(&str, &str); 2] = [("COPY_SLOW", "4"), ("COPY_OPS", "2000")];
 
 /// More time for each test, and fewer random operations: it is the checks that count here.
 const DEBUG_ENVIRONMENT: [(&str, &str); 2] = [("COPY_SLOW", "10"), ("COPY_OPS", "2000")];
@@ -264,6 +300,9 @@ pub fn run(
     if options.guest == Guest::Qemu {
         // Processors and devices are slow if they are emulated.
         environment.push(("COPY_SLOW", "4"));
+    }
+    if options.guest == Guest::Um && options.cpus > 1 {
+        environment.extend(SEVERAL_ENVIRONMENT);
     }
     if options.flavour == Flavour::Debug {
         environment.extend(DEBUG_ENVIRONMENT);

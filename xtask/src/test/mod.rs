@@ -57,8 +57,10 @@ pub enum Suite {
     Qemu,
     /// The Copy command of NVMe devices, in QEMU: only if it is named.
     Nvme,
-    /// Those of them about concurrency in QEMU, with four processors: only if it is named.
+    /// Those of them about concurrency on four processors, in User Mode Linux: only if it is named.
     Smp,
+    /// The same in QEMU, in a kernel that is preempted wherever it may be: only if it is named.
+    SmpQemu,
     /// The kernel with the option off.
     Off,
     /// The kernel for 32-bit Arm builds and links: only if it is named.
@@ -122,8 +124,17 @@ const ALL: [Suite; 6] = [
     Suite::Qemu,
 ];
 
-/// Those that make sense in a debug kernel.
-const DEBUG: [Suite; 4] = [Suite::Um, Suite::Qemu, Suite::Smp, Suite::Nvme];
+/// Those that run in a guest, test by test.
+const GUESTS: [Suite; 5] = [
+    Suite::Um,
+    Suite::Smp,
+    Suite::Qemu,
+    Suite::SmpQemu,
+    Suite::Nvme,
+];
+
+/// Those of them that have a debug kernel.
+const DEBUG: [Suite; 4] = [Suite::Um, Suite::Qemu, Suite::SmpQemu, Suite::Nvme];
 
 impl Suite {
     /// What the machine has to have for it.
@@ -134,8 +145,8 @@ impl Suite {
             Self::Arch => &[Build],
             Self::Kernel | Self::Series => &[Build, Style],
             Self::Kunit => &[Build, Guest],
-            Self::Um | Self::Clients | Self::Off => &[Build, Guest, Programs],
-            Self::Qemu | Self::Nvme | Self::Smp => &[Build, Guest, Qemu, Programs],
+            Self::Um | Self::Clients | Self::Smp | Self::Off => &[Build, Guest, Programs],
+            Self::Qemu | Self::Nvme | Self::SmpQemu => &[Build, Guest, Qemu, Programs],
             Self::Blktests => &[Build, Guest, Programs, Blktests],
             Self::Examples => &Purpose::ALL,
         }
@@ -200,12 +211,12 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
         [] => &ALL[..],
         suites => suites,
     };
-    if !tests.is_empty() && suites.iter().any(|suite| !DEBUG.contains(suite)) {
-        bail!("single tests are for the suites um, qemu, nvme and smp, which run them in a guest");
+    if !tests.is_empty() && suites.iter().any(|suite| !GUESTS.contains(suite)) {
+        bail!("single tests are for the suites um, smp, qemu, smp-qemu and nvme, which run them in a guest");
     }
     if debug && suites.iter().any(|suite| !DEBUG.contains(suite)) {
         bail!(
-            "--debug is for the suites um, qemu, nvme and smp, which have guests that can be slow"
+            "--debug is for the suites um, qemu, smp-qemu and nvme, which have guests that can be slow"
         );
     }
     let possible = suites.iter().filter(|suite| suite.cannot().is_none());
@@ -233,7 +244,8 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
             Suite::Clients => guest::clients(context, report),
             Suite::Qemu => guest::qemu(context, report, flavour, &tests),
             Suite::Nvme => guest::nvme(context, report, flavour, &tests),
-            Suite::Smp => guest::smp(context, report, flavour, &tests),
+            Suite::Smp => guest::smp(context, report, &tests),
+            Suite::SmpQemu => guest::smp_qemu(context, report, flavour, &tests),
             Suite::Off => off::run(context, report),
             Suite::Arch => arch::run(context, report),
             Suite::Examples => examples::run(context, report),
