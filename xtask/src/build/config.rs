@@ -108,6 +108,16 @@ fn check(work: &Work<'_>, wanted: &str) -> Result<()> {
     Ok(())
 }
 
+/// What a configuration has not of the fragments that it was made of.
+pub fn refused_by(work: &Work<'_>) -> Result<Vec<String>> {
+    let wanted = fragment(&work.context.repo, work.variant)?;
+    let path = work.dir().join(".config");
+    let config = fs::read_to_string(&path)
+        .with_context(|| format!("cannot read the options {}", path.display()))?;
+    let lines = refused(&wanted, &config);
+    Ok(lines.into_iter().map(String::from).collect())
+}
+
 /// The lines of a fragment that did not make it into a configuration.
 fn refused<'a>(wanted: &'a str, config: &str) -> Vec<&'a str> {
     let have: std::collections::BTreeSet<&str> = config.lines().collect();
@@ -125,6 +135,7 @@ fn refused<'a>(wanted: &'a str, config: &str) -> Vec<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::build::Part;
 
     #[test]
     fn a_later_fragment_overrides() {
@@ -152,12 +163,31 @@ mod tests {
         let repo = Path::new(&here).join("..");
         let merged = fragment(&repo, Variant::UM).unwrap();
         assert!(merged.contains("CONFIG_RUST=y\n"));
-        for name in ["common", "um", "qemu", "off", "debug", "smp", "arm"] {
+        let without = Part::ALL.map(Part::fragment);
+        let names = [
+            "common", "um", "qemu", "off", "debug", "smp", "arm", "small",
+        ];
+        for name in names.into_iter().chain(without) {
             let text = fs::read_to_string(repo.join(format!("configs/{name}.config"))).unwrap();
             let mut seen = std::collections::BTreeSet::new();
             for option in text.lines().filter_map(option_of) {
                 assert!(seen.insert(option), "{name}.config names {option} twice");
             }
+        }
+    }
+
+    #[test]
+    fn a_small_kernel_has_all_built_in_and_lacks_something() {
+        let here = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+        let repo = Path::new(&here).join("..");
+        for part in Part::ALL {
+            let merged = fragment(&repo, Variant::without(part)).unwrap();
+            let lines: Vec<&str> = merged.lines().collect();
+            assert!(lines.contains(&"CONFIG_BLK_COPY_OFFLOAD=y"));
+            assert!(lines.iter().all(|line| !line.ends_with("=m")));
+            let name = part.fragment().strip_prefix("without/").unwrap();
+            let option = name.replace('-', "_").to_uppercase();
+            assert!(lines.contains(&format!("# CONFIG_{option} is not set").as_str()));
         }
     }
 }

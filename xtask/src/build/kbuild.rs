@@ -105,6 +105,12 @@ pub fn rust_available(work: &Work<'_>) -> String {
     String::from_utf8_lossy(&output.stderr).trim().to_string()
 }
 
+/// Whether the kernel has modules; one that has none refuses to make them.
+pub fn has_modules(work: &Work<'_>) -> bool {
+    let config = text_of(&work.dir().join(".config"));
+    config.lines().any(|line| line == "CONFIG_MODULES=y")
+}
+
 /// Builds image and modules, with a bar for a first build.
 pub fn make(work: &Work<'_>) -> Result<()> {
     let dir = work.dir();
@@ -115,8 +121,10 @@ pub fn make(work: &Work<'_>) -> Result<()> {
 
     let mut make = command(work)?;
     let jobs = std::thread::available_parallelism().map_or(2, usize::from);
-    make.arg(format!("-j{jobs}"))
-        .args([work.variant.target(), "modules"]);
+    make.arg(format!("-j{jobs}")).arg(work.variant.target());
+    if has_modules(work) {
+        make.arg("modules");
+    }
     let mut step = Step::with_length(format!("Building the {} kernel", work.variant), length);
     let mut count = 0;
     let hint = if work.variant.flavour == Flavour::Normal {

@@ -37,6 +37,7 @@ pub use steps::folder as series_folder;
 pub use steps::Steps;
 pub use variant::Flavour;
 pub use variant::Guest;
+pub use variant::Part;
 pub use variant::Variant;
 
 /// The engine's object, in a build folder.
@@ -171,7 +172,11 @@ impl<'a> Work<'a> {
             let _ = fs::remove_file(&stamp);
             self.start()?;
             kbuild::make(self)?;
-            modules::install(&dir)?;
+            if kbuild::has_modules(self) {
+                modules::install(&dir)?;
+            } else {
+                modules::install_none(&dir)?;
+            }
             write_atomically(&stamp, identity.as_bytes())?;
         }
         let modules = modules::folder(&dir)?;
@@ -192,12 +197,16 @@ impl<'a> Work<'a> {
     /// Makes the build folder, with its configuration.
     fn start(&self) -> Result<()> {
         let dir = self.dir();
-        let like_normal = matches!(self.variant.flavour, Flavour::Off | Flavour::Clippy);
-        if !dir.exists() && like_normal {
+        if !dir.exists() {
             seed::copy(self.context, self.variant)?;
         }
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         config::configure(self)
+    }
+
+    /// What was asked for, as lines of a configuration, and is not so in that of the build folder.
+    pub fn refused(&self) -> Result<Vec<String>> {
+        config::refused_by(self)
     }
 
     /// The kernel's `make` for this build folder, without a target.

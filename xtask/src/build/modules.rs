@@ -65,6 +65,12 @@ pub fn install(build: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Leaves an empty folder for a kernel without modules, for the guest mounts one.
+pub fn install_none(build: &Path) -> Result<()> {
+    let _ = fs::remove_dir_all(build.join("modroot"));
+    fs::create_dir_all(folder(build)?).context("cannot create a folder")
+}
+
 /// The module behind a line of `modules.order`.
 fn module_file(line: &str) -> Option<PathBuf> {
     let stem = line

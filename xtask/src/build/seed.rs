@@ -12,24 +12,22 @@ use anyhow::Result;
 
 use super::Context;
 use super::Flavour;
+use super::Part;
 use super::Variant;
 use crate::host::command::logged;
 use crate::ui::Step;
 
-/// Makes the folder of `variant` from that of the normal kernel, if there is one.
+/// Makes the folder of `variant` from that of a kernel that is like it, if there is one.
 pub fn copy(context: &Context, variant: Variant) -> Result<()> {
-    let normal = Variant {
-        flavour: Flavour::Normal,
-        ..variant
-    };
-    let from = normal.dir(&context.cache);
-    if super::built(context, normal).is_none() {
+    let mut alike = alike(variant).into_iter();
+    let Some(like) = alike.find(|like| super::built(context, *like).is_some()) else {
         return Ok(());
-    }
+    };
+    let from = like.dir(&context.cache);
     let to = variant.dir(&context.cache);
     let partial = to.with_extension("partial");
     let _ = fs::remove_dir_all(&partial);
-    let step = Step::new(format!("Copying the {normal} build"));
+    let step = Step::new(format!("Copying the {like} build"));
     let mut command = Command::new("cp");
     command
         .args(["-a", "--reflink=auto"])
@@ -54,4 +52,36 @@ pub fn copy(context: &Context, variant: Variant) -> Result<()> {
     fs::rename(&partial, &to).with_context(|| format!("cannot create {}", to.display()))?;
     step.done_quietly();
     Ok(())
+}
+
+/// The kernels that differ from `variant` in little.
+fn alike(variant: Variant) -> Vec<Variant> {
+    let flavours = match variant.flavour {
+        Flavour::Off | Flavour::Clippy => vec![Flavour::Normal],
+        Flavour::Without(_) => Part::ALL.map(Flavour::Without).to_vec(),
+        Flavour::Normal | Flavour::Debug | Flavour::Smp | Flavour::Series => Vec::new(),
+    };
+    let flavours = flavours.into_iter();
+    flavours
+        .map(|flavour| Variant { flavour, ..variant })
+        .filter(|like| *like != variant)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_copied_from_one_that_is_like_it() {
+        assert!(alike(Variant::UM).is_empty());
+        let off = Variant {
+            flavour: Flavour::Off,
+            ..Variant::UM
+        };
+        assert_eq!(alike(off), [Variant::UM]);
+        let like = alike(Variant::without(Part::Modules));
+        assert_eq!(like.len(), Part::ALL.len() - 1);
+        assert!(like.contains(&Variant::without(Part::DebugFs)));
+    }
 }

@@ -34,6 +34,36 @@ pub enum Flavour {
     Clippy,
     /// The options of the normal one, as far as they exist after some patches of the series.
     Series,
+    /// A small kernel with all built in, but for a part that not every kernel has.
+    Without(Part),
+}
+
+/// What a kernel need not have. `configs/without` says it in options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    BlkCgroup,
+    DebugFs,
+    BlkDevZoned,
+    Modules,
+}
+
+impl Part {
+    pub const ALL: [Self; 4] = [
+        Self::BlkCgroup,
+        Self::DebugFs,
+        Self::BlkDevZoned,
+        Self::Modules,
+    ];
+
+    /// The fragment that takes it away.
+    pub fn fragment(self) -> &'static str {
+        match self {
+            Self::BlkCgroup => "without/blk-cgroup",
+            Self::DebugFs => "without/debug-fs",
+            Self::BlkDevZoned => "without/blk-dev-zoned",
+            Self::Modules => "without/modules",
+        }
+    }
 }
 
 /// One of the kernels that can be built.
@@ -57,6 +87,9 @@ impl fmt::Display for Variant {
             Flavour::Smp => "-smp",
             Flavour::Clippy => "-clippy",
             Flavour::Series => "-series",
+            Flavour::Without(part) => {
+                return write!(f, "{guest}-{}", part.fragment().replace('/', "-"));
+            }
         };
         write!(f, "{guest}{flavour}")
     }
@@ -64,13 +97,17 @@ impl fmt::Display for Variant {
 
 impl Variant {
     /// Those that some command builds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::UM,
         Self::of(Guest::Um, Flavour::Off),
         Self::of(Guest::Um, Flavour::Debug),
         Self::of(Guest::Um, Flavour::Smp),
         Self::of(Guest::Um, Flavour::Clippy),
         Self::SERIES,
+        Self::without(Part::BlkCgroup),
+        Self::without(Part::DebugFs),
+        Self::without(Part::BlkDevZoned),
+        Self::without(Part::Modules),
         Self::of(Guest::Qemu, Flavour::Normal),
         Self::of(Guest::Qemu, Flavour::Off),
         Self::of(Guest::Qemu, Flavour::Debug),
@@ -79,6 +116,11 @@ impl Variant {
 
     pub const fn of(guest: Guest, flavour: Flavour) -> Self {
         Self { guest, flavour }
+    }
+
+    /// A small kernel in User Mode Linux.
+    pub const fn without(part: Part) -> Self {
+        Self::of(Guest::Um, Flavour::Without(part))
     }
 
     pub const UM: Self = Self::of(Guest::Um, Flavour::Normal);
@@ -126,9 +168,13 @@ impl Variant {
 
     /// The fragments that make its configuration, later ones overriding.
     pub fn fragments(self) -> Vec<&'static str> {
+        let base = match self.flavour {
+            Flavour::Without(_) => "small",
+            _ => "common",
+        };
         let mut names = match self.guest {
-            Guest::Um => vec!["common", "um"],
-            Guest::Qemu => vec!["common", "qemu"],
+            Guest::Um => vec![base, "um"],
+            Guest::Qemu => vec![base, "qemu"],
             Guest::Arm => vec!["arm"],
         };
         match self.flavour {
@@ -136,6 +182,7 @@ impl Variant {
             Flavour::Off => names.push("off"),
             Flavour::Debug => names.push("debug"),
             Flavour::Smp => names.push("smp"),
+            Flavour::Without(part) => names.push(part.fragment()),
         }
         names
     }
@@ -171,5 +218,19 @@ mod tests {
                 "qemu-clippy"
             ]
         );
+        let mut all = Variant::ALL.map(|variant| variant.to_string()).to_vec();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), Variant::ALL.len());
+    }
+
+    #[test]
+    fn a_small_kernel_is_named_after_what_it_has_not() {
+        for part in Part::ALL {
+            let variant = Variant::without(part);
+            let name = part.fragment().replace('/', "-");
+            assert_eq!(variant.to_string(), format!("um-{name}"));
+            assert!(Variant::ALL.contains(&variant));
+        }
     }
 }

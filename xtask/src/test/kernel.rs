@@ -119,7 +119,7 @@ fn external(work: &Work<'_>) -> Result<()> {
 }
 
 /// Makes kbuild compile our C and Rust files anew, or warnings of an earlier build would not show.
-fn recompile(work: &Work<'_>) -> Result<()> {
+pub fn recompile(work: &Work<'_>) -> Result<()> {
     let now = std::time::SystemTime::now();
     for path in &work.laid.files {
         let source = path

@@ -5,6 +5,7 @@ mod arch;
 mod blktests;
 #[cfg(test)]
 mod cases;
+mod configs;
 mod endian;
 mod examples;
 mod frames;
@@ -65,6 +66,8 @@ pub enum Suite {
     Off,
     /// The kernel for 32-bit Arm builds and links: only if it is named.
     Arch,
+    /// Small kernels without BLK_CGROUP, DEBUG_FS, BLK_DEV_ZONED or MODULES: only if it is named.
+    Configs,
     /// Every example of the help texts and of the README: only if it is named.
     Examples,
     /// Each patch of the series builds on those before it: only if it is named.
@@ -144,7 +147,7 @@ impl Suite {
             Self::Host => &[Style],
             Self::Arch => &[Build],
             Self::Kernel | Self::Series => &[Build, Style],
-            Self::Kunit => &[Build, Guest],
+            Self::Kunit | Self::Configs => &[Build, Guest],
             Self::Um | Self::Clients | Self::Smp | Self::Off => &[Build, Guest, Programs],
             Self::Qemu | Self::Nvme | Self::SmpQemu => &[Build, Guest, Qemu, Programs],
             Self::Blktests => &[Build, Guest, Programs, Blktests],
@@ -248,6 +251,7 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
             Suite::SmpQemu => guest::smp_qemu(context, report, flavour, &tests),
             Suite::Off => off::run(context, report),
             Suite::Arch => arch::run(context, report),
+            Suite::Configs => configs::run(context, report),
             Suite::Examples => examples::run(context, report),
             Suite::Series => series::run(context, report),
             Suite::Blktests => blktests::run(context, report, tree),
