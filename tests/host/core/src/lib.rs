@@ -33,5 +33,7 @@ mod target {
     mod wire;
 }
 
+mod exact;
 mod explore;
 mod properties;
+mod units;
