@@ -20,14 +20,17 @@ const SERIES: &str = "series";
 /// What tests did about seeded mistakes.
 const SEEDED: &str = "seeded";
 
+/// What tests did about mutants of the pure core, and the core that they are made in.
+const MUTANTS: &str = "mutants";
+
 /// What `path` knows.
 pub fn names() -> Vec<String> {
-    with_builds(&["cache", "linux", "logs", SEEDED])
+    with_builds(&["cache", "linux", "logs", MUTANTS, SEEDED])
 }
 
 /// What `clean` knows.
 pub fn cleanable() -> Vec<String> {
-    with_builds(&["all", "linux", "logs", SEEDED])
+    with_builds(&["all", "linux", "logs", MUTANTS, SEEDED])
 }
 
 fn with_builds(others: &[&str]) -> Vec<String> {
@@ -49,6 +52,7 @@ pub fn path(cache: &Cache, name: &str) -> Result<PathBuf> {
                 .dir
         }
         SERIES => build::series_folder(cache),
+        MUTANTS => test::mutants_folder(cache),
         SEEDED => test::seeded_folder(cache),
         build => Variant::ALL
             .into_iter()

@@ -3,6 +3,7 @@
 
 pub mod apt;
 pub mod command;
+pub mod crates;
 pub mod doctor;
 pub mod git;
 pub mod needs;

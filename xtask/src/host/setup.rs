@@ -12,7 +12,7 @@ use super::apt::Apt;
 use super::apt::Candidates;
 use super::apt::NoApt;
 use super::command::find;
-use super::command::logged;
+use super::crates;
 use super::needs::missing;
 use super::needs::Compilers;
 use super::needs::Purpose;
@@ -26,10 +26,6 @@ use super::toolchain::MIN_LLVM;
 use super::toolchain::MIN_RUSTC;
 use crate::cache::Cache;
 use crate::ui;
-use crate::ui::Step;
-
-/// The bindgen to build where the distribution's is too old.
-const BINDGEN: &str = "bindgen-cli@0.72.1";
 
 /// Makes sure that everything for `purposes` is there. Costs next to nothing if it is.
 pub fn ensure(cache: &Cache, purposes: &[Purpose]) -> Result<()> {
@@ -94,7 +90,7 @@ fn install(cache: &Cache, purposes: &[Purpose], yes: bool) -> Result<()> {
         }
     }
     if compilers.bindgen && Toolchain::find(cache).bindgen.is_none() {
-        build_bindgen(cache)?;
+        crates::bindgen(cache)?;
     }
     verify(cache, purposes)
 }
@@ -236,43 +232,6 @@ fn advice(reason: &NoApt, system: &System, packages: &[String], compilers: Compi
         ));
     }
     lines.join("\n   ")
-}
-
-/// Builds bindgen in the cache: Debian 12 has none that the kernel accepts.
-fn build_bindgen(cache: &Cache) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command
-        .args(["install", "--locked", "--root"])
-        .arg(cache.tools())
-        .arg(BINDGEN);
-    // Out of the repository's configuration, and apart from its target folder.
-    command
-        .current_dir("/")
-        .env("CARGO_TARGET_DIR", cache.root().join("target/bindgen"));
-    // It runs a few times for some seconds: a quick build is worth more than a quick program.
-    for (name, value) in [
-        ("OPT_LEVEL", "1"),
-        ("LTO", "false"),
-        ("CODEGEN_UNITS", "16"),
-    ] {
-        command.env(format!("CARGO_PROFILE_RELEASE_{name}"), value);
-    }
-    let mut step = Step::new(format!("Building {BINDGEN}"));
-    let log = cache.logs().join("bindgen.log");
-    let mut count = 0;
-    logged(
-        &mut command,
-        &log,
-        "Does Cargo reach its registry?",
-        |line| {
-            count += 1;
-            step.update(count, line.trim());
-        },
-    )?;
-    step.done("");
-    let _ = std::fs::remove_dir_all(cache.root().join("target/bindgen"));
-    Ok(())
 }
 
 fn verify(cache: &Cache, purposes: &[Purpose]) -> Result<()> {

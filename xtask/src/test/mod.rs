@@ -13,6 +13,7 @@ mod guest;
 mod host;
 mod kernel;
 mod ktap;
+mod mutants;
 mod off;
 mod options;
 mod report;
@@ -37,6 +38,7 @@ use crate::host::needs::Purpose;
 use crate::host::setup;
 use crate::host::system::System;
 use crate::ui;
+pub use mutants::folder as mutants_folder;
 use report::Report;
 pub use report::Sum;
 pub use seeded::folder as seeded_folder;
@@ -66,6 +68,8 @@ pub enum Suite {
     Off,
     /// The kernel for 32-bit Arm builds and links: only if it is named.
     Arch,
+    /// Mutants of the pure core, each of which a test has to find: only if it is named.
+    Mutants,
     /// Small kernels without BLK_CGROUP, DEBUG_FS, BLK_DEV_ZONED or MODULES: only if it is named.
     Configs,
     /// Every example of the help texts and of the README: only if it is named.
@@ -145,6 +149,7 @@ impl Suite {
         use Purpose::{Blktests, Build, Guest, Programs, Qemu, Style};
         match self {
             Self::Host => &[Style],
+            Self::Mutants => &[],
             Self::Arch => &[Build],
             Self::Kernel | Self::Series => &[Build, Style],
             Self::Kunit | Self::Configs => &[Build, Guest],
@@ -157,7 +162,7 @@ impl Suite {
 
     /// Why it cannot run on this machine.
     fn cannot(self) -> Option<String> {
-        let everywhere = matches!(self, Self::Host | Self::Arch);
+        let everywhere = matches!(self, Self::Host | Self::Mutants | Self::Arch);
         System::here().cannot().filter(|_| !everywhere)
     }
 
@@ -251,6 +256,7 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
             Suite::SmpQemu => guest::smp_qemu(context, report, flavour, &tests),
             Suite::Off => off::run(context, report),
             Suite::Arch => arch::run(context, report),
+            Suite::Mutants => mutants::run(context, report),
             Suite::Configs => configs::run(context, report),
             Suite::Examples => examples::run(context, report),
             Suite::Series => series::run(context, report),
