@@ -76,16 +76,8 @@ pub fn build(context: &Context) -> Result<()> {
     }
     let log = context.cache.logs().join("tools.log");
     let mut step = Step::new("Building the tools");
-    let mut count = 0;
-    logged(
-        &mut command,
-        &log,
-        "Mend the error and say the same again.",
-        |line| {
-            count += 1;
-            step.update(count, line.trim());
-        },
-    )?;
+    let hint = "Mend the error and say the same again.";
+    logged(&mut command, &log, hint, step.lines())?;
     step.done_quietly();
     Ok(())
 }

@@ -68,6 +68,15 @@ impl Step {
         }
     }
 
+    /// Counts the lines that a program writes, and shows each: what [`logged`](crate::host::command::logged) hands on.
+    pub fn lines(&mut self) -> impl FnMut(&str) + '_ {
+        let mut count = 0;
+        move |line| {
+            count += 1;
+            self.update(count, line.trim());
+        }
+    }
+
     /// Ends the step well. A step that was over at once and has nothing to tell leaves no line.
     pub fn done(self, result: &str) {
         self.clear();

@@ -169,11 +169,7 @@ impl Apt {
                 .arg("install")
                 .args(&batch.packages);
             let log = cache.logs().join("apt.log");
-            let mut count = 0;
-            logged(&mut command, &log, HINT, |line| {
-                count += 1;
-                step.update(count, line);
-            })?;
+            logged(&mut command, &log, HINT, step.lines())?;
             step.done("");
         }
         Ok(())

@@ -63,16 +63,8 @@ fn build(cache: &Cache, program: &str) -> Result<()> {
     }
     let mut step = Step::new(format!("Building {program}"));
     let log = cache.logs().join(format!("{name}.log"));
-    let mut count = 0;
-    logged(
-        &mut command,
-        &log,
-        "Does Cargo reach its registry?",
-        |line| {
-            count += 1;
-            step.update(count, line.trim());
-        },
-    )?;
+    let hint = "Does Cargo reach its registry?";
+    logged(&mut command, &log, hint, step.lines())?;
     step.done("");
     let _ = std::fs::remove_dir_all(target);
     Ok(())

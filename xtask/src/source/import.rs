@@ -76,16 +76,8 @@ pub fn unpack(cache: &Cache, tarball: &Path, origin: &str) -> Result<Tree> {
         .args(["--strip-components=1", "--no-same-owner", "-C"]);
     command.arg(dir.path());
     let hint = "Is it a whole kernel tarball? If it is damaged, fetch it again.";
-    let mut count = 0;
-    logged(
-        &mut command,
-        &cache.logs().join("linux.log"),
-        hint,
-        |name| {
-            count += 1;
-            step.update(count, name);
-        },
-    )?;
+    let log = cache.logs().join("linux.log");
+    logged(&mut command, &log, hint, step.lines())?;
     let tree = adopt(cache, dir.path(), origin)?;
     // Its folder is the tree now: there is nothing to remove.
     let _ = dir.keep();

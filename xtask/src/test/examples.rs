@@ -118,11 +118,7 @@ fn shell(context: &Context, report: &mut Report, example: &str) {
     let mut step = Step::new(example.to_owned());
     let mut command = Command::new("sh");
     command.args(["-c", example]).current_dir(&context.repo);
-    let mut count = 0;
-    let result = logged(&mut command, &log, "", |line| {
-        count += 1;
-        step.update(count, line);
-    });
+    let result = logged(&mut command, &log, "", step.lines());
     step.done_quietly();
     match result {
         Ok(()) => report.pass(example),
