@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use anyhow::Result;
 
+use super::guest::script;
 use super::kernel::recompile;
 use super::kernel::warnings;
 use super::report::Report;
@@ -16,10 +17,7 @@ use crate::build::Part;
 use crate::build::Variant;
 use crate::build::When;
 use crate::build::Work;
-use crate::guest::boot;
-use crate::guest::plain_job;
 use crate::guest::Options;
-use crate::guest::Sink;
 use crate::tools;
 use crate::ui;
 
@@ -75,20 +73,9 @@ fn build(
 /// Boots a kernel, and has a disk copy.
 fn start(context: &Context, report: &mut Report, kernel: &Kernel) -> Result<()> {
     let variant = kernel.variant;
-    let options = options(variant);
-    let job = plain_job(context, vec![String::from(SCRIPT)], context.repo.clone());
-    let mut lines = Vec::new();
-    let mut keep = |line: &str| lines.push(String::from(line));
-    let finished = boot(context, kernel, &options, &job, Sink::Lines(&mut keep))
-        .with_context(|| format!("cannot run the {variant} guest"))?;
-    finished.explain(&options);
     let name = format!("{variant} boots, and a disk copies");
-    if finished.is_success() {
-        report.pass(&name);
-    } else {
-        let why = format!("{:?}: {}", finished.outcome, lines.join("; "));
-        report.fail(&name, &why);
-    }
+    script(context, report, kernel, &options(variant), SCRIPT, &name)
+        .with_context(|| format!("cannot run the {variant} guest"))?;
     Ok(())
 }
 

@@ -279,6 +279,29 @@ pub fn check(
     Ok(())
 }
 
+/// Boots a kernel and runs a script, which has to end well. What it says tells why it did not.
+pub fn script(
+    context: &Context,
+    report: &mut Report,
+    kernel: &Kernel,
+    options: &Options,
+    script: &str,
+    name: &str,
+) -> Result<Finished> {
+    let job = plain_job(context, vec![String::from(script)], context.repo.clone());
+    let mut lines = Vec::new();
+    let mut keep = |line: &str| lines.push(String::from(line));
+    let finished = boot(context, kernel, options, &job, Sink::Lines(&mut keep))?;
+    finished.explain(options);
+    if finished.is_success() {
+        report.pass(name);
+    } else {
+        let why = format!("{:?}: {}", finished.outcome, lines.join("; "));
+        report.fail(name, &why);
+    }
+    Ok(finished)
+}
+
 /// Boots a kernel and runs `tests/check` with some arguments. Returns its results; `show` gets the lines before them.
 pub fn run(
     context: &Context,

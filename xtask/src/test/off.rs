@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use anyhow::Result;
 
 use super::guest::check;
+use super::guest::script;
 use super::report::Report;
 use crate::build::Context;
 use crate::build::Flavour;
@@ -17,11 +18,8 @@ use crate::build::Guest;
 use crate::build::Variant;
 use crate::build::When;
 use crate::build::Work;
-use crate::guest::boot;
-use crate::guest::plain_job;
 use crate::guest::Options;
 use crate::guest::Outcome;
-use crate::guest::Sink;
 use crate::host::command::logged;
 use crate::host::command::output;
 
@@ -43,17 +41,8 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
     };
     let kernel = crate::build::build(context, options.variant(), When::Changed)?;
     report.pass("the kernel builds");
-    let job = plain_job(context, vec![String::from(SCRIPT)], context.repo.clone());
-    let mut lines = Vec::new();
-    let mut keep = |line: &str| lines.push(String::from(line));
-    let finished = boot(context, &kernel, &options, &job, Sink::Lines(&mut keep))?;
-    finished.explain(&options);
-    if finished.is_success() {
-        report.pass("it boots, and sysfs has no copy files");
-    } else {
-        let why = format!("{:?}: {}", finished.outcome, lines.join("; "));
-        report.fail("it boots, and sysfs has no copy files", &why);
-    }
+    let name = "it boots, and sysfs has no copy files";
+    let finished = script(context, report, &kernel, &options, SCRIPT, name)?;
     if context.repo.join("tests/off").is_dir() && finished.outcome != Outcome::TimedOut {
         check(context, report, &options, &["off"])?;
     }
