@@ -238,7 +238,7 @@ struct GuestArgs {
     flavour: FlavourArgs,
     /// Processors; several in User Mode Linux want a host where it works with seccomp [default: 1,
     /// 2 in QEMU].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     cpus: Option<u32>,
     /// Memory, such as 512M or 2G.
     #[arg(long, value_name = "SIZE", value_parser = guest_size, default_value = "1G")]
@@ -327,6 +327,7 @@ mod tests {
         };
         let options = guest.options();
         assert_eq!((options.cpus, options.nvme.len()), (4, 2));
+        assert!(Cli::try_parse_from("x run --cpus 0 -- true".split(' ')).is_err());
         assert_eq!(options.modules, ["nvme"]);
         assert_eq!((timeout.as_secs(), command.len()), (300, 2));
     }
