@@ -239,6 +239,26 @@ impl Options {
     }
 }
 
+/// What `tests/check` said about each test that failed: its line, and those below it.
+#[derive(Default)]
+struct Failures(Vec<String>, bool);
+
+impl Failures {
+    /// Reads one more line.
+    fn line(&mut self, line: &str) {
+        let Self(failures, within) = self;
+        if !line.starts_with(' ') {
+            *within = line.contains("[failed]");
+            if *within {
+                failures.push(String::from(line));
+            }
+        } else if let (true, Some(last)) = (*within, failures.last_mut()) {
+            last.push_str("\n      ");
+            last.push_str(line);
+        }
+    }
+}
+
 /// Runs `tests/check` with some arguments and adds its results.
 pub fn check(
     context: &Context,
@@ -252,12 +272,16 @@ pub fn check(
     }
     tools::build(context)?;
     let kernel = crate::build::build(context, options.variant(), When::Changed)?;
-    let mut show = |line: &str| println!("      {line}");
+    let mut failures = Failures::default();
+    let mut show = |line: &str| {
+        println!("      {line}");
+        failures.line(line);
+    };
     let (sum, finished) = run(context, &kernel, options, arguments, &mut show)?;
     finished.explain(options);
     let name = format!("tests in {}", kernel.variant);
     match sum {
-        Some(sum) => report.add(&name, sum),
+        Some(sum) => report.add_with(&name, sum, &failures.0),
         None => report.fail(
             &name,
             &format!("no results; the log is {}", finished.log.display()),
@@ -353,6 +377,24 @@ mod tests {
         assert!(names.contains(&String::from("nvme/050")), "{names:?}");
         assert!(!names.contains(&String::from("nvme/057")), "{names:?}");
         assert!(!names.contains(&String::from("nvme/076")), "{names:?}");
+    }
+
+    #[test]
+    fn what_failed_is_kept() {
+        let mut failures = Failures::default();
+        let output = [
+            "block/035 (limits)  [passed] 1.0 s",
+            "block/036 (copies)  [failed] 2.0 s",
+            "    -right",
+            "    +wrong",
+            "block/037 (zones)  [skipped] 1.0 s",
+            "    no such device",
+        ];
+        output.iter().for_each(|line| failures.line(line));
+        assert_eq!(
+            failures.0,
+            ["block/036 (copies)  [failed] 2.0 s\n          -right\n          +wrong"]
+        );
     }
 
     #[test]

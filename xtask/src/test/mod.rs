@@ -236,11 +236,12 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
     let start = Instant::now();
     let mut total = Sum::default();
     let mut lines = Vec::new();
+    let mut failures = Vec::new();
     for suite in suites {
         let name = suite.name();
         let cannot = suite.cannot();
         let began = Instant::now();
-        let sum = counted(&name, |report| match suite {
+        let (sum, failed) = counted(&name, |report| match suite {
             _ if cannot.is_some() => {
                 report.skip("the suite", &cannot.unwrap_or_default());
                 Ok(())
@@ -267,24 +268,28 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
             ui::elapsed(began.elapsed())
         ));
         total += sum;
+        failures.extend(failed);
     }
     if lines.len() > 1 {
         ui::heading("All suites");
         lines.iter().for_each(|line| ui::note(line));
     }
-    Ok(tell(total, start))
+    Ok(tell(total, &failures, start))
 }
 
 /// Has the tests find the seeded mistakes, or those with these names, and prints the sum.
 pub fn run_seeded(context: &Context, names: &[String]) -> Result<ExitCode> {
     setup::ensure(&context.cache, Suite::Um.purposes())?;
     let start = Instant::now();
-    let sum = counted("seeded", |report| seeded::run(context, report, names));
-    Ok(tell(sum, start))
+    let (sum, failures) = counted("seeded", |report| seeded::run(context, report, names));
+    Ok(tell(sum, &failures, start))
 }
 
 /// Runs one suite.
-fn counted(name: &str, suite: impl FnOnce(&mut Report) -> Result<()>) -> Sum {
+fn counted(
+    name: &str,
+    suite: impl FnOnce(&mut Report) -> Result<()>,
+) -> (Sum, Vec<String>) {
     ui::heading(&format!("Suite {name}"));
     let mut report = Report::new(name);
     // A suite that cannot run is a failure; the others still tell something.
@@ -294,8 +299,14 @@ fn counted(name: &str, suite: impl FnOnce(&mut Report) -> Result<()>) -> Sum {
     report.finish()
 }
 
-/// Says the sum; success if nothing failed.
-fn tell(sum: Sum, start: Instant) -> ExitCode {
+/// Says once more what failed, as hours may have passed since, and the sum; success if nothing failed.
+fn tell(sum: Sum, failures: &[String], start: Instant) -> ExitCode {
+    if !failures.is_empty() {
+        ui::heading("What failed");
+        failures
+            .iter()
+            .for_each(|failure| println!("FAIL  {failure}"));
+    }
     ui::note(&format!("all in {}", ui::elapsed(start.elapsed())));
     println!("{sum}");
     if sum.failed == 0 {

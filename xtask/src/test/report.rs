@@ -58,6 +58,8 @@ impl Sum {
 pub struct Report {
     suite: String,
     sum: Sum,
+    /// What failed, and why.
+    failures: Vec<String>,
     start: Instant,
 }
 
@@ -66,6 +68,7 @@ impl Report {
         Self {
             suite: String::from(suite),
             sum: Sum::default(),
+            failures: Vec::new(),
             start: Instant::now(),
         }
     }
@@ -77,10 +80,13 @@ impl Report {
 
     pub fn fail(&mut self, name: &str, why: &str) {
         self.sum.failed += 1;
-        println!("FAIL  {} {name}", self.suite);
+        let mut text = format!("{} {name}", self.suite);
         for line in why.lines() {
-            println!("      {line}");
+            text.push_str("\n      ");
+            text.push_str(line);
         }
+        println!("FAIL  {text}");
+        self.failures.push(text);
     }
 
     pub fn skip(&mut self, name: &str, why: &str) {
@@ -97,18 +103,31 @@ impl Report {
         }
     }
 
-    /// Adds the results of tests that another program ran.
+    /// Adds the results of tests that another program ran, and showed.
     pub fn add(&mut self, name: &str, sum: Sum) {
-        self.sum += sum;
-        let verdict = if sum.failed == 0 { "ok  " } else { "FAIL" };
-        println!("{verdict}  {} {name}: {sum}", self.suite);
+        self.add_with(name, sum, &[]);
     }
 
-    /// Ends the suite.
-    pub fn finish(self) -> Sum {
+    /// The same, with what that program said about each that failed.
+    pub fn add_with(&mut self, name: &str, sum: Sum, failures: &[String]) {
+        self.sum += sum;
+        let verdict = if sum.failed == 0 { "ok  " } else { "FAIL" };
+        let text = format!("{} {name}: {sum}", self.suite);
+        println!("{verdict}  {text}");
+        let named = failures
+            .iter()
+            .map(|failure| format!("{} {failure}", self.suite));
+        self.failures.extend(named);
+        if sum.failed > 0 && failures.is_empty() {
+            self.failures.push(text);
+        }
+    }
+
+    /// Ends the suite: the sum, and what failed.
+    pub fn finish(self) -> (Sum, Vec<String>) {
         let time = ui::elapsed(self.start.elapsed());
         ui::note(&format!("{}: {} ({time})", self.suite, self.sum));
-        self.sum
+        (self.sum, self.failures)
     }
 }
 
@@ -135,21 +154,22 @@ mod tests {
         report.pass("a");
         report.judge("b", &[String::from("why")]);
         report.skip("c", "no device");
-        report.add(
-            "d",
-            Sum {
-                passed: 5,
-                failed: 0,
-                skipped: 0,
-            },
-        );
+        let five = Sum {
+            passed: 4,
+            failed: 1,
+            skipped: 0,
+        };
+        report.add("d", five);
+        report.add_with("e", five, &[String::from("block/035 differs")]);
+        let (sum, failures) = report.finish();
+        assert_eq!(sum.to_string(), "9 passed, 3 failed, 1 skipped");
         assert_eq!(
-            report.finish(),
-            Sum {
-                passed: 6,
-                failed: 1,
-                skipped: 1
-            }
+            failures,
+            [
+                "test b\n      why",
+                "test d: 4 passed, 1 failed, 0 skipped",
+                "test block/035 differs",
+            ]
         );
     }
 }

@@ -129,7 +129,7 @@ mod tests {
     fn judged(folder: &Path) -> Sum {
         let mut report = Report::new("test");
         run(folder, &mut report);
-        report.finish()
+        report.finish().0
     }
 
     #[test]
