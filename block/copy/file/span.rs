@@ -19,7 +19,8 @@ impl Span {
     pub(crate) fn overlaps(&self, (src_start, dst_start): (u64, u64)) -> Option<bool> {
         let from = src_start.checked_add(self.from)?;
         let to = dst_start.checked_add(self.to)?;
-        Some(from < to.checked_add(self.len)? && to < from.checked_add(self.len)?)
+        let (from_end, to_end) = (from.checked_add(self.len)?, to.checked_add(self.len)?);
+        Some(from < to_end && to < from_end)
     }
 
     /// Returns what one call copies between `O_DIRECT` files of these sizes, at most about `most`

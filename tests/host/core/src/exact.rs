@@ -93,6 +93,7 @@ fn bytes_that_meet_on_a_disk() {
     assert_eq!(meet(u64::MAX, 0, 1, (1, 0)), None);
     assert_eq!(meet(0, u64::MAX, 1, (0, 1)), None);
     assert_eq!(meet(0, u64::MAX, 1, (0, 0)), None);
+    assert_eq!(meet(u64::MAX, 0, 1, (0, 0)), None);
 }
 
 #[test]
