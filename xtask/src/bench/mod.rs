@@ -100,6 +100,9 @@ impl Arguments {
                 "instructions are counted alone, and by QEMU: ./x bench instructions --guest qemu"
             );
         }
+        if counts && self.cpus.is_some_and(|cpus| cpus > 1) {
+            bail!("instructions are counted on one processor: leave --cpus out");
+        }
         if self.names.is_empty() {
             let names = BENCHMARKS.into_iter().filter(|name| *name != INSTRUCTIONS);
             let names = names.filter(|name| can_nvme || *name != NVME);
@@ -247,6 +250,8 @@ mod tests {
         };
         assert!(parse("bench instructions").is_err());
         assert!(parse("bench instructions small --guest qemu").is_err());
+        assert!(parse("bench instructions --guest qemu --cpus 2").is_err());
+        assert!(parse("bench instructions --guest qemu --cpus 1").is_ok());
         let options = parse("bench instructions --guest qemu").unwrap();
         assert!(options.counts_instructions);
         assert!(!parse("bench --guest qemu").unwrap().counts_instructions);
