@@ -247,7 +247,10 @@ impl Failures {
     /// Reads one more line.
     fn line(&mut self, line: &str) {
         let Self(failures, within) = self;
-        if !line.starts_with(' ') {
+        let is_verdict = ["[passed]", "[failed]", "[skipped]"]
+            .iter()
+            .any(|verdict| line.contains(verdict));
+        if is_verdict && !line.starts_with(' ') {
             *within = line.contains("[failed]");
             if *within {
                 failures.push(String::from(line));
@@ -385,7 +388,7 @@ mod tests {
         let output = [
             "block/035 (limits)  [passed] 1.0 s",
             "block/036 (copies)  [failed] 2.0 s",
-            "    -right",
+            "tests/block/036: line 7: a complaint of the shell",
             "    +wrong",
             "block/037 (zones)  [skipped] 1.0 s",
             "    no such device",
@@ -393,7 +396,8 @@ mod tests {
         output.iter().for_each(|line| failures.line(line));
         assert_eq!(
             failures.0,
-            ["block/036 (copies)  [failed] 2.0 s\n          -right\n          +wrong"]
+            ["block/036 (copies)  [failed] 2.0 s\n      \
+                 tests/block/036: line 7: a complaint of the shell\n          +wrong"]
         );
     }
 

@@ -286,10 +286,7 @@ pub fn run_seeded(context: &Context, names: &[String]) -> Result<ExitCode> {
 }
 
 /// Runs one suite.
-fn counted(
-    name: &str,
-    suite: impl FnOnce(&mut Report) -> Result<()>,
-) -> (Sum, Vec<String>) {
+fn counted(name: &str, suite: impl FnOnce(&mut Report) -> Result<()>) -> (Sum, Vec<String>) {
     ui::heading(&format!("Suite {name}"));
     let mut report = Report::new(name);
     // A suite that cannot run is a failure; the others still tell something.
