@@ -145,14 +145,16 @@ impl Arguments {
 
     fn options(&self) -> Options {
         let defaults = Options::new(self.guest);
-        Options {
+        let mut options = Options {
             cpus: self.cpus.unwrap_or(defaults.cpus),
             memory: self.memory,
             nvme: self.nvme(),
             timeout: if self.full { LONG } else { SHORT },
             counts_instructions: self.counts_instructions(),
             ..defaults
-        }
+        };
+        options.load_nvme();
+        options
     }
 }
 

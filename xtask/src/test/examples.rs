@@ -28,17 +28,19 @@ use crate::ui::Step;
 /// What is not run here, because another suite is that example, or runs it.
 const ELSEWHERE: [&str; 2] = ["./x test", "git am"];
 
-/// The devices of the examples of `blkcopy`: 66 GiB that take no room until they are written.
+/// The devices of the examples of `blkcopy`, and a list of ranges: 66 GiB that take no room until they are written.
 const NVME: &str = "66G,mssrl=256,mcl=2048,msrc=127";
 const VOLUMES: &str = "\
 udevadm() { :; }
-dmsetup create --noudevsync origin --table '0 131072 linear /dev/nvme0n1 2048'
-dmsetup create --noudevsync copy --table '0 131072 linear /dev/nvme0n1 2099200'
+dmsetup create --noudevsync origin --table '0 131072 linear /dev/nvme1n1 2048'
+dmsetup create --noudevsync copy --table '0 131072 linear /dev/nvme1n1 2099200'
 dmsetup mknodes
 mkdir -p /dev/vg
 ln -s /dev/mapper/origin /dev/vg/origin
 ln -s /dev/mapper/copy /dev/vg/copy
 head -c 1M /dev/urandom >/dev/vg/origin
+cd /tmp
+printf '0 64K\n1M 64K\n' >live-blocks.txt
 set -ex
 ";
 
@@ -100,6 +102,12 @@ fn with_places(example: &str, folder: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// What stands behind the heading of a help text's examples: lines of its usage look like them.
+fn behind_examples(help: &str) -> &str {
+    help.split_once("\nExamples:\n")
+        .map_or("", |(_, examples)| examples)
+}
+
 /// The lines that are commands, without the remarks behind them.
 fn lines(text: &str, starts: &[&str]) -> Vec<String> {
     let lines = text.lines().map(|line| {
@@ -130,11 +138,13 @@ fn shell(context: &Context, report: &mut Report, example: &str) {
 fn of_blkcopy(context: &Context, report: &mut Report) -> Result<()> {
     tools::build(context)?;
     let program = context.cache.target().join("release/blkcopy");
-    let examples = lines(&output(Command::new(program).arg("--help"))?, &["blkcopy "]);
+    let help = output(Command::new(program).arg("--help"))?;
+    let examples = lines(behind_examples(&help), &["blkcopy "]);
     let name = format!("{} examples of blkcopy --help", examples.len());
     let mut options = Options {
         timeout: Duration::from_secs(600),
-        nvme: vec![NVME.parse()?],
+        // One to be written to as it is, and one with volumes. They are alike, as either may be found first.
+        nvme: vec![NVME.parse()?, NVME.parse()?],
         modules: vec![String::from("dm-mod")],
         ..Options::new(Guest::Qemu)
     };
@@ -176,6 +186,9 @@ mod tests {
         assert_eq!(found, ["./x demo --fabrics", "./x bench --svg FILE"]);
         assert_eq!(with_places(&found[1], "/tmp"), "./x bench --svg /tmp/file");
         assert!(help().len() > 5);
+        let page = "Usage: a SRC DST\n       a COMMAND\n\nExamples:\n  a b c\n  a d > e\n";
+        assert_eq!(lines(behind_examples(page), &["a "]), ["a b c", "a d > e"]);
+        assert_eq!(behind_examples("Usage: a"), "");
     }
 
     #[test]
