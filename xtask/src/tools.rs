@@ -115,7 +115,7 @@ fn demo_options(guest: Guest) -> Options {
         ..options
     };
     // A slow guest finds them before the demo begins.
-    options.load_nvme();
+    options.load_nvme_alone();
     options
 }
 

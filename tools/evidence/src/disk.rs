@@ -79,8 +79,11 @@ impl Disk {
         if !has_nvme(Path::new("/sys/bus/pci/devices")) {
             return Ok(None);
         }
+        // With one path, requests are traced under the name of the disk.
+        let cores = Path::new("/sys/module/nvme_core");
+        system::module("nvme_core", &["multipath=N"], cores)?;
         let class = Path::new(NVME);
-        system::module("nvme", &[], class)?;
+        system::module("nvme", &[], Path::new("/sys/module/nvme"))?;
         let deadline = Instant::now() + Duration::from_secs(5);
         let name = loop {
             if let Some(name) = nvme_name(class)? {
@@ -226,7 +229,7 @@ fn has_nvme(functions: &Path) -> bool {
     })
 }
 
-/// The namespace of a controller in `/sys/class/nvme`, unless it has several paths.
+/// The namespace of a controller in `/sys/class/nvme`.
 fn nvme_name(class: &Path) -> Result<Option<String>> {
     for controller in fs::read_dir(class).context("cannot list the NVMe controllers")? {
         let controller = controller?.path();
@@ -234,18 +237,30 @@ fn nvme_name(class: &Path) -> Result<Option<String>> {
         if !serial.starts_with("copy") {
             continue;
         }
-        for entry in fs::read_dir(&controller)?.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let namespace = name
-                .strip_prefix("nvme")
-                .and_then(|rest| rest.split_once('n'));
-            if namespace.is_some_and(|parts| [parts.0, parts.1].iter().all(|part| is_number(part)))
-            {
-                return Ok(Some(name));
-            }
+        let mut names: Vec<_> = fs::read_dir(&controller)?
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        if let Some(name) = names.iter().find(|name| is_namespace(name, is_number)) {
+            return Ok(Some(name.clone()));
+        }
+        let is_path = |rest: &str| {
+            rest.split_once('c')
+                .is_some_and(|parts| is_number(parts.0) && is_number(parts.1))
+        };
+        if let Some(name) = names.iter().find(|name| is_namespace(name, is_path)) {
+            bail!("{name} is a path of a disk, and its requests are traced under that name: load nvme_core with multipath=N");
         }
     }
     Ok(None)
+}
+
+/// Whether this is `nvme`, what is wanted, `n` and a number.
+fn is_namespace(name: &str, wanted: impl Fn(&str) -> bool) -> bool {
+    name.strip_prefix("nvme")
+        .and_then(|rest| rest.rsplit_once('n'))
+        .is_some_and(|(head, number)| wanted(head) && is_number(number))
 }
 
 fn is_number(text: &str) -> bool {
@@ -360,5 +375,8 @@ mod tests {
             }
         }
         assert_eq!(nvme_name(dir.path()).unwrap().as_deref(), Some("nvme1n1"));
+        fs::remove_dir(dir.path().join("copy1/nvme1n1")).unwrap();
+        let error = nvme_name(dir.path()).unwrap_err().to_string();
+        assert!(error.starts_with("nvme1c1n1 is a path"), "{error}");
     }
 }

@@ -153,7 +153,7 @@ impl Arguments {
             counts_instructions: self.counts_instructions(),
             ..defaults
         };
-        options.load_nvme();
+        options.load_nvme_alone();
         options
     }
 }

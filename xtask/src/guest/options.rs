@@ -64,6 +64,15 @@ impl Options {
         }
     }
 
+    /// The same, but with a disk for each device: how many controllers lead to it, some versions of QEMU say
+    /// wrongly. The programs that look at its requests find them under its name then.
+    pub fn load_nvme_alone(&mut self) {
+        if !self.nvme.is_empty() {
+            self.modules.push(String::from("nvme_core,multipath=N"));
+        }
+        self.load_nvme();
+    }
+
     /// The number of NVMe devices that have to be there before the job starts: those whose driver is
     /// loaded. The driver finds them in the background.
     pub fn awaited_nvme(&self) -> usize {
@@ -260,6 +269,10 @@ mod tests {
         assert_eq!(options.awaited_nvme(), 0);
         options.load_nvme();
         assert_eq!((options.modules.len(), options.awaited_nvme()), (1, 1));
+        options.modules.clear();
+        options.load_nvme_alone();
+        assert_eq!(options.modules, ["nvme_core,multipath=N", "nvme"]);
+        assert_eq!(options.awaited_nvme(), 1);
         options.modules = vec![String::from("nvme,poll_queues=1")];
         options.load_nvme();
         assert_eq!((options.modules.len(), options.awaited_nvme()), (1, 1));
