@@ -15,11 +15,11 @@ use rustix::fs::OFlags;
 use serde::Serialize;
 
 use crate::activity::Tally;
+use crate::controller;
 use crate::system;
 
 const CONFIGFS: &str = "/sys/kernel/config";
 const NULLB: &str = "/sys/kernel/config/nullb";
-const NVME: &str = "/sys/class/nvme";
 const MIB: u64 = 1 << 20;
 
 /// What executes the copies, and tells of them in the trace.
@@ -79,14 +79,13 @@ impl Disk {
         if !has_nvme(Path::new("/sys/bus/pci/devices")) {
             return Ok(None);
         }
-        // With one path, requests are traced under the name of the disk.
-        let cores = Path::new("/sys/module/nvme_core");
-        system::module("nvme_core", &["multipath=N"], cores)?;
-        let class = Path::new(NVME);
+        controller::with_one_path()?;
         system::module("nvme", &[], Path::new("/sys/module/nvme"))?;
         let deadline = Instant::now() + Duration::from_secs(5);
         let name = loop {
-            if let Some(name) = nvme_name(class)? {
+            let class = Path::new(controller::CLASS);
+            let found = controller::disk(class, "serial", |serial| serial.starts_with("copy"));
+            if let Some(name) = found? {
                 break name;
             }
             if Instant::now() > deadline {
@@ -229,44 +228,6 @@ fn has_nvme(functions: &Path) -> bool {
     })
 }
 
-/// The namespace of a controller in `/sys/class/nvme`.
-fn nvme_name(class: &Path) -> Result<Option<String>> {
-    for controller in fs::read_dir(class).context("cannot list the NVMe controllers")? {
-        let controller = controller?.path();
-        let serial = system::get(&controller.join("serial")).unwrap_or_default();
-        if !serial.starts_with("copy") {
-            continue;
-        }
-        let mut names: Vec<_> = fs::read_dir(&controller)?
-            .flatten()
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect();
-        names.sort();
-        if let Some(name) = names.iter().find(|name| is_namespace(name, is_number)) {
-            return Ok(Some(name.clone()));
-        }
-        let is_path = |rest: &str| {
-            rest.split_once('c')
-                .is_some_and(|parts| is_number(parts.0) && is_number(parts.1))
-        };
-        if let Some(name) = names.iter().find(|name| is_namespace(name, is_path)) {
-            bail!("{name} is a path of a disk, and its requests are traced under that name: load nvme_core with multipath=N");
-        }
-    }
-    Ok(None)
-}
-
-/// Whether this is `nvme`, what is wanted, `n` and a number.
-fn is_namespace(name: &str, wanted: impl Fn(&str) -> bool) -> bool {
-    name.strip_prefix("nvme")
-        .and_then(|rest| rest.rsplit_once('n'))
-        .is_some_and(|(head, number)| wanted(head) && is_number(number))
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 /// The first number counts reads, the third sectors read.
 fn read_in(stat: &str) -> Option<Tally> {
     let mut numbers = stat.split_whitespace().map(|word| word.parse::<u64>().ok());
@@ -358,25 +319,5 @@ mod tests {
             fs::write(function.join("class"), format!("{class}\n")).unwrap();
         }
         assert!(has_nvme(&functions));
-    }
-
-    #[test]
-    fn a_namespace_is_found_by_the_serial_number() {
-        let dir = tempfile::tempdir().unwrap();
-        for (serial, names) in [
-            ("other", ["nvme0n1", "ng0n1"]),
-            ("copy1  ", ["ng1n1", "nvme1n1"]),
-        ] {
-            let controller = dir.path().join(serial.trim());
-            fs::create_dir(&controller).unwrap();
-            fs::write(controller.join("serial"), format!("{serial}\n")).unwrap();
-            for name in names.iter().chain(&["nvme1c1n1", "device"]) {
-                fs::create_dir(controller.join(name)).unwrap();
-            }
-        }
-        assert_eq!(nvme_name(dir.path()).unwrap().as_deref(), Some("nvme1n1"));
-        fs::remove_dir(dir.path().join("copy1/nvme1n1")).unwrap();
-        let error = nvme_name(dir.path()).unwrap_err().to_string();
-        assert!(error.starts_with("nvme1c1n1 is a path"), "{error}");
     }
 }

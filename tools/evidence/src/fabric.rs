@@ -2,18 +2,17 @@
 //! A disk that is reached over NVMe over TCP: the target of this machine serves it at the other end of a wire, in a
 //! network namespace of its own.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 
+use crate::controller;
 use crate::disk::{appears, Disk, Driver};
 use crate::system::{self, command};
 
 const NVMET: &str = "/sys/kernel/config/nvmet";
-const NVME: &str = "/sys/class/nvme";
 const NQN: &str = "nqn.2026-11.org.copy-offload:bench";
 const PORT: &str = "17";
 
@@ -70,9 +69,7 @@ impl Fabric {
     /// Serves a block device or a file over a wire of this rate, as `tc` wants it.
     pub fn new(below: &Path, rate: &str) -> Result<Self> {
         system::mounted("/sys/kernel/config", "configfs")?;
-        // With one path, requests are traced under the name of the disk.
-        let cores = Path::new("/sys/module/nvme_core");
-        system::module("nvme_core", &["multipath=N"], cores)?;
+        controller::with_one_path()?;
         for module in ["veth", "sch_tbf", "nvme_tcp", "nvmet_tcp"] {
             command("modprobe", &[module])?;
         }
@@ -85,7 +82,7 @@ impl Fabric {
             &[&connect[..], &address].concat(),
             &["nvme", "disconnect", "--nqn", NQN],
         )?;
-        let name = connected(Path::new(NVME))?;
+        let name = connected(Path::new(controller::CLASS))?;
         let path = Path::new("/dev").join(&name);
         appears(&path)?;
         Ok(Self {
@@ -174,22 +171,8 @@ fn serve(undo: &mut Undo, below: &Path) -> Result<()> {
 fn connected(class: &Path) -> Result<String> {
     let deadline = Instant::now() + Duration::from_secs(20);
     while Instant::now() < deadline {
-        for controller in fs::read_dir(class).into_iter().flatten().flatten() {
-            let controller = controller.path();
-            let nqn = system::get(&controller.join("subsysnqn")).unwrap_or_default();
-            if nqn.trim() != NQN {
-                continue;
-            }
-            let names = fs::read_dir(&controller).into_iter().flatten().flatten();
-            let mut names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
-            if let Some(name) = names.find(|name| name.starts_with("nvme") && name.contains('n')) {
-                if name[4..].contains('c') {
-                    bail!("{name} is one of several paths: load nvme_core with multipath=N");
-                }
-                if name[4..].contains('n') {
-                    return Ok(name);
-                }
-            }
+        if let Some(name) = controller::disk(class, "subsysnqn", |nqn| nqn == NQN)? {
+            return Ok(name);
         }
         sleep(Duration::from_millis(50));
     }
@@ -199,6 +182,7 @@ fn connected(class: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn the_last_step_is_undone_first() {

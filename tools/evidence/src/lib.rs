@@ -10,6 +10,7 @@
 //! - [`output`]: what a program says, and how it ends; [`system`]: files of the kernel, modules.
 
 pub mod activity;
+mod controller;
 pub mod copy;
 pub mod disk;
 pub mod fabric;

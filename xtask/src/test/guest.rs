@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::failures::Failures;
 use super::report::Report;
 use super::report::Sum;
 use crate::build::Context;
@@ -239,29 +240,6 @@ impl Options {
     }
 }
 
-/// What `tests/check` said about each test that failed: its line, and those below it.
-#[derive(Default)]
-struct Failures(Vec<String>, bool);
-
-impl Failures {
-    /// Reads one more line.
-    fn line(&mut self, line: &str) {
-        let Self(failures, within) = self;
-        let is_verdict = ["[passed]", "[failed]", "[skipped]"]
-            .iter()
-            .any(|verdict| line.contains(verdict));
-        if is_verdict && !line.starts_with(' ') {
-            *within = line.contains("[failed]");
-            if *within {
-                failures.push(String::from(line));
-            }
-        } else if let (true, Some(last)) = (*within, failures.last_mut()) {
-            last.push_str("\n      ");
-            last.push_str(line);
-        }
-    }
-}
-
 /// Runs `tests/check` with some arguments and adds its results.
 pub fn check(
     context: &Context,
@@ -284,7 +262,7 @@ pub fn check(
     finished.explain(options);
     let name = format!("tests in {}", kernel.variant);
     match sum {
-        Some(sum) => report.add_with(&name, sum, &failures.0),
+        Some(sum) => report.add_with(&name, sum, &failures.into_texts()),
         None => report.fail(
             &name,
             &format!("no results; the log is {}", finished.log.display()),
@@ -380,25 +358,6 @@ mod tests {
         assert!(names.contains(&String::from("nvme/050")), "{names:?}");
         assert!(!names.contains(&String::from("nvme/057")), "{names:?}");
         assert!(!names.contains(&String::from("nvme/076")), "{names:?}");
-    }
-
-    #[test]
-    fn what_failed_is_kept() {
-        let mut failures = Failures::default();
-        let output = [
-            "block/035 (limits)  [passed] 1.0 s",
-            "block/036 (copies)  [failed] 2.0 s",
-            "tests/block/036: line 7: a complaint of the shell",
-            "    +wrong",
-            "block/037 (zones)  [skipped] 1.0 s",
-            "    no such device",
-        ];
-        output.iter().for_each(|line| failures.line(line));
-        assert_eq!(
-            failures.0,
-            ["block/036 (copies)  [failed] 2.0 s\n      \
-                 tests/block/036: line 7: a complaint of the shell\n          +wrong"]
-        );
     }
 
     #[test]

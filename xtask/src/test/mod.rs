@@ -8,6 +8,7 @@ mod cases;
 mod configs;
 mod endian;
 mod examples;
+mod failures;
 mod frames;
 mod guest;
 mod host;
