@@ -80,11 +80,12 @@ pub fn way_there(row: &Row, nothing_moved: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use copyreport::{Cost, Proof};
 
-    fn row(seconds: f64, copies: u64, reads: u64) -> Row {
+    /// 64 MiB within one disk, by so many commands or reads.
+    pub fn row(seconds: f64, copies: u64, reads: u64) -> Row {
         let bytes = 64 << 20;
         Row {
             label: String::new(),

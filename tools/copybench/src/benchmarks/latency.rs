@@ -26,6 +26,9 @@ const QUICK_LATENCIES: [u64; 3] = [0, 100, 5000];
 const COMMANDS: [u64; 3] = [64 << 10, 1 << 20, 8 << 20];
 const ALL_COMMANDS: [u64; 5] = [64 << 10, 256 << 10, 1 << 20, 4 << 20, 8 << 20];
 
+/// Where the row of the program through io_uring is; that of the threads follows.
+const RING: usize = 3;
+
 /// What null_blk has under way at a time.
 const QUEUE: u64 = 64;
 
@@ -47,11 +50,13 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         Effort::Full => &ALL_COMMANDS[..],
         _ => &COMMANDS,
     };
-    let (mut all, mut ratios) = (Vec::new(), Vec::new());
+    let (mut all, mut ratios, mut rings) = (Vec::new(), Vec::new(), Vec::new());
     for latency in latencies {
         say(&format!("  {latency} us"));
         let rows = with_latency(*latency, bytes, commands, options, say)?;
-        ratios.extend(compare(&rows, *latency, bytes, commands));
+        let ways_there = nothing_moved(*latency, bytes, commands, options, say)?;
+        ratios.extend(compare(&rows, &ways_there, *latency, commands));
+        rings.push((*latency, rows[RING].clone()));
         all.extend(rows);
     }
     Ok(Benchmark {
@@ -60,7 +65,24 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         axis: Some("latency of a request".into()),
         variants: all,
         ratios,
-        notes: Vec::new(),
+        notes: timers(&rings).into_iter().collect(),
+    })
+}
+
+/// What the interrupt of a timer costs, which ends each request that has a latency: what the program through io_uring
+/// takes longer with the least latency than with none. It has so many under way that it does not wait for them.
+fn timers(rings: &[(u64, Row)]) -> Option<String> {
+    let (_, without) = rings.iter().find(|(latency, _)| *latency == 0)?;
+    let (latency, with) = rings.iter().find(|(latency, _)| *latency > 0)?;
+    // It writes by as many.
+    let requests = 2 * with.proof.reads;
+    let more = (with.median_seconds - without.median_seconds) / requests.max(1) as f64;
+    (more > 0.0).then(|| {
+        format!(
+            "a request of the program through io_uring costs {} more with {latency} us than with none: that is about what \
+             the timer costs that ends each request, and each command, in this guest",
+            time(more)
+        )
     })
 }
 
@@ -124,10 +146,40 @@ fn with_latency(
     measure(&setting, &variants, options.repeat, say)
 }
 
+/// How long each of the commands takes on a disk that has nothing to move, in seconds for all bytes.
+fn nothing_moved(
+    latency: u64,
+    bytes: u64,
+    commands: &[u64],
+    options: &Options,
+    say: &dyn Fn(&str),
+) -> Result<Vec<f64>> {
+    let attributes = super::slow(latency, 8 << 20);
+    let attributes = attributes
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let disk = &super::unwritten(2 * bytes, &attributes)?;
+    let variants = commands.iter().map(|command| {
+        let name = format!("nothing moved, {}", human(*command));
+        Variant::new(name, Way::Offload { command: *command }, move || {
+            disk.set_copy_max_bytes(*command)?;
+            module::copy("offload", (disk, 0), (disk, bytes), bytes)
+        })
+    });
+    let setting = Setting {
+        src: disk,
+        dst: disk,
+        bytes,
+    };
+    let variants: Vec<_> = variants.collect();
+    let rows = measure(&setting, &variants, options.repeat, say)?;
+    Ok(rows.iter().map(|row| row.median_seconds).collect())
+}
+
 /// By the places of the rows above.
-fn compare(rows: &[Row], latency: u64, bytes: u64, commands: &[u64]) -> Vec<Ratio> {
+fn compare(rows: &[Row], ways_there: &[f64], latency: u64, commands: &[u64]) -> Vec<Ratio> {
     let mut ratios = Vec::new();
-    let best = best_of(rows, [3, 4]);
+    let best = best_of(rows, [RING, RING + 1]);
     let sentence = format!(
         "onload is {{}} as fast as the best peer with {latency} us ({}, {})",
         rows[best].label,
@@ -144,50 +196,58 @@ fn compare(rows: &[Row], latency: u64, bytes: u64, commands: &[u64]) -> Vec<Rati
     let name = format!("{name}_kcopyd");
     let ratio = Ratio::new(name, sentence, pair(rows, 2, 1)).with_goal(goal);
     ratios.push(ratio.because(why::requests(&rows[1], &rows[2])));
-    for (index, command) in (5..).zip(commands) {
+    for ((index, command), way_there) in (5..).zip(commands).zip(ways_there) {
         let sentence = format!(
             "commands of {} are {{}} as fast as memcpy with {latency} us",
             human(*command)
         );
         let name = format!("rate_latency_{latency}us_{}k", command >> 10);
         let ratio = Ratio::new(name, sentence, pair(rows, 0, index)).with_goal(OFFLOAD_GOAL);
-        let found = rows[index].median_seconds;
-        ratios.push(ratio.because(reason(
-            found,
-            rows[0].median_seconds,
-            latency,
-            bytes,
-            *command,
-        )));
+        ratios.push(ratio.because(reason(&rows[index], &rows[0], *way_there, latency)));
     }
     ratios
 }
 
 /// Why commands are slower than memory: what takes the time that was found.
-fn reason(found: f64, memcpy: f64, latency: u64, bytes: u64, command: u64) -> String {
-    let commands = bytes.div_ceil(command);
+fn reason(row: &Row, memcpy: &Row, way_there: f64, latency: u64) -> String {
+    let (found, memcpy) = (row.median_seconds, memcpy.median_seconds);
+    let commands = row.proof.copies;
     let waits = commands.div_ceil(QUEUE) as f64 * latency as f64 / 1e6;
     format!(
-        "of {}, {} pass while the device takes its time ({commands} commands, at most {QUEUE} at once), {} are \
-         memcpy, {} the rest",
+        "of {}, {} pass on a disk that has nothing to move ({commands} commands, at most {QUEUE} at once, whose latency \
+         alone is {}; the rest is the way to the driver and back, and the guest's timer), {} are memcpy, {} remain",
         time(found),
+        time(way_there),
         time(waits),
         time(memcpy),
-        time((found - waits - memcpy).max(0.0))
+        time((found - way_there - memcpy).max(0.0))
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::why::tests::row;
+
+    #[test]
+    fn what_a_timer_costs() {
+        let rings = [(0, row(0.01, 0, 1000)), (20, row(0.05, 0, 1000))];
+        let note = timers(&rings).unwrap();
+        assert!(
+            note.contains("costs 20.0 us more with 20 us than with none"),
+            "{note}"
+        );
+        assert_eq!(timers(&rings[..1]), None);
+        assert_eq!(timers(&rings[1..]), None);
+    }
 
     #[test]
     fn a_reason_is_found() {
-        let waits = reason(0.09, 0.01, 5000, 64 << 20, 64 << 10);
         assert_eq!(
-            waits,
-            "of 90.0 ms, 80.0 ms pass while the device takes its time (1024 commands, at most 64 at once), \
-             10.0 ms are memcpy, 0.0 us the rest"
+            reason(&row(0.1, 1024, 0), &row(0.01, 0, 0), 0.085, 5000),
+            "of 100.0 ms, 85.0 ms pass on a disk that has nothing to move (1024 commands, at most 64 at once, whose \
+             latency alone is 80.0 ms; the rest is the way to the driver and back, and the guest's timer), 10.0 ms are \
+             memcpy, 5.0 ms remain"
         );
     }
 }

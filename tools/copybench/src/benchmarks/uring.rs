@@ -21,13 +21,16 @@ use crate::why;
 use copyreport::{Benchmark, Goal, Ratio};
 
 const BYTES: u64 = 64 << 20;
+/// By large ones, so that what it takes to make the ring does not count.
+const LARGE_BYTES: u64 = 256 << 20;
 const SMALL: u64 = 4096;
 const LARGE: u64 = 1 << 20;
 const DEPTH: u32 = 32;
 /// What the places of small ones are in. It fits into a cache: what is compared is the way to the driver and back, and a copy
 /// would have to wait for memory that a write finds in the cache.
 const AREA: u64 = 1 << 20;
-/// From one place to the next, in multiples of what an entry does. It is odd, so all places have their turn.
+/// From one place of a small one to the next, in multiples of what an entry does. It is odd, so all places have their
+/// turn. Large ones follow each other, as the commands of the engine do.
 const STEP: u64 = 4099;
 
 /// How much longer small copies may take than small writes: 1 / 0.67.
@@ -37,7 +40,7 @@ const LARGE_GOAL: Goal = Goal::AtMost(1.1);
 
 pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     module::load()?;
-    let disk = filled(2 * BYTES, &[])?;
+    let disk = filled(2 * LARGE_BYTES, &[])?;
     disk.set_copy_max_bytes(LARGE)?;
     let copies = |len: u64| {
         Variant::new(
@@ -56,12 +59,13 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
             Way::Write,
             || write(&disk, SMALL),
         ),
-        copies(LARGE),
+        copies(LARGE).bytes(LARGE_BYTES),
         Variant::new(
             "blkdev_copy_offload",
             Way::Offload { command: LARGE },
-            || module::copy("offload", (&disk, 0), (&disk, BYTES), BYTES),
-        ),
+            || module::copy("offload", (&disk, 0), (&disk, LARGE_BYTES), LARGE_BYTES),
+        )
+        .bytes(LARGE_BYTES),
     ];
     let setting = Setting {
         src: &disk,
@@ -76,8 +80,9 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         name: "uring".into(),
         axis: None,
         title: format!(
-            "{} within one disk, {DEPTH} at a time, by one task",
-            human(BYTES)
+            "{} by small ones and {} by large ones within one disk, {DEPTH} at a time, by one task",
+            human(BYTES),
+            human(LARGE_BYTES)
         ),
         ratios: vec![
             Ratio::new("time_uring_small", small, pair(&variants, 0, 1))
@@ -114,7 +119,7 @@ fn copy(disk: &Disk, len: u64) -> Result<Duration> {
         let entry = Entry {
             fd: dst.as_raw_fd(),
             splice_fd_in: src.as_raw_fd(),
-            addr: BYTES + at,
+            addr: bytes(len) + at,
             addr3: len,
             pad2: at,
             ..Entry::new(Command::Copy)
@@ -159,15 +164,27 @@ fn write(disk: &Disk, len: u64) -> Result<Duration> {
     all(len, entry)
 }
 
-/// Has all of it done, so much by each entry, in an order in which no two can be merged.
+/// How much is copied, so much by each entry.
+fn bytes(len: u64) -> u64 {
+    match len {
+        LARGE => LARGE_BYTES,
+        _ => BYTES,
+    }
+}
+
+/// Has all of it done, so much by each entry, in an order in which no two that could be are merged.
 fn all(len: u64, entry: impl Fn(u64, u64) -> squeue::Entry) -> Result<Duration> {
-    let count = BYTES / len;
-    let places = if len < AREA { AREA / len } else { count };
+    let count = bytes(len) / len;
+    let (places, step) = if len < AREA {
+        (AREA / len, STEP)
+    } else {
+        (count, 1)
+    };
     let started = Instant::now();
     // SAFETY: The buffer that is written from, if there is one, is the caller's, who does not use it meanwhile.
     unsafe {
         copyring::execute(DEPTH, count, len, |tag| {
-            entry(tag, tag * STEP % places * len)
+            entry(tag, tag * step % places * len)
         })?;
     };
     Ok(started.elapsed())
