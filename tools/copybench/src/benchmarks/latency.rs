@@ -215,7 +215,8 @@ fn reason(row: &Row, memcpy: &Row, way_there: f64, latency: u64) -> String {
     let waits = commands.div_ceil(QUEUE) as f64 * latency as f64 / 1e6;
     format!(
         "of {}, {} pass on a disk that has nothing to move ({commands} commands, at most {QUEUE} at once, whose latency \
-         alone is {}; the rest is the way to the driver and back, and the guest's timer), {} are memcpy, {} remain",
+         alone is {}; the rest is the way to the driver and back, and the guest's timer), {} are memcpy, {} remain: \
+         null_blk looks up and copies page by page, while its timer interrupts it",
         time(found),
         time(way_there),
         time(waits),
@@ -247,7 +248,7 @@ mod tests {
             reason(&row(0.1, 1024, 0), &row(0.01, 0, 0), 0.085, 5000),
             "of 100.0 ms, 85.0 ms pass on a disk that has nothing to move (1024 commands, at most 64 at once, whose \
              latency alone is 80.0 ms; the rest is the way to the driver and back, and the guest's timer), 10.0 ms are \
-             memcpy, 5.0 ms remain"
+             memcpy, 5.0 ms remain: null_blk looks up and copies page by page, while its timer interrupts it"
         );
     }
 }
