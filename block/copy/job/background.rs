@@ -25,8 +25,8 @@ use kernel::{
     task, //
 };
 
-/// How a copy goes on.
-enum Next {
+/// When a copy is resumed.
+enum Resume {
     /// At once.
     Now(Handle),
     /// When it is woken, which it may have been already.
@@ -47,10 +47,10 @@ pub(super) fn start(copy: Handle, way: Way) {
         return copy.enqueue();
     }
     match step(copy) {
-        Next::Later => {}
+        Resume::Later => {}
         // The caller does not do the rest, and it is not told of the end on its own stack: it may
         // hold locks.
-        Next::Over(copy) | Next::Now(copy) => copy.enqueue(),
+        Resume::Over(copy) | Resume::Now(copy) => copy.enqueue(),
     }
 }
 
@@ -60,26 +60,26 @@ pub(super) fn start(copy: Handle, way: Way) {
 pub(super) fn work(mut copy: Handle) {
     loop {
         match step(copy) {
-            Next::Now(same) => copy = same,
-            Next::Later => return,
-            Next::Over(copy) => return copy.finish(),
+            Resume::Now(same) => copy = same,
+            Resume::Later => return,
+            Resume::Over(copy) => return copy.finish(),
         }
         task::cond_resched();
     }
 }
 
 /// Makes one turn.
-fn step(mut copy: Handle) -> Next {
+fn step(mut copy: Handle) -> Resume {
     match plugged(|| copy.turn()) {
-        Turn::Over => Next::Over(copy),
+        Turn::Over => Resume::Over(copy),
         Turn::Wait(low) => match copy.arm(low) {
-            Some(copy) => Next::Now(copy),
-            None => Next::Later,
+            Some(copy) => Resume::Now(copy),
+            None => Resume::Later,
         },
         Turn::Starved => {
             // No worker waits for memory: who has it may need the only worker that there is.
             copy.enqueue_later();
-            Next::Later
+            Resume::Later
         }
     }
 }

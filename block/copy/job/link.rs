@@ -103,7 +103,7 @@ impl Stock {
 }
 
 /// What became of the next chunk of a plan.
-pub(super) enum Next {
+pub(super) enum NextChunk {
     /// There is no chunk, or no room for it.
     Nothing,
     /// It was sent, and is so long.
@@ -155,12 +155,12 @@ impl<'a> Link<'a> {
     /// for its sources, one of a single source.
     ///
     /// Context: task; may sleep. Does not fail for lack of memory.
-    pub(super) fn send_next(&self, plan: &Plan<List<'a>>, limits: &CommandLimits) -> Next {
+    pub(super) fn send_next(&self, plan: &Plan<List<'a>>, limits: &CommandLimits) -> NextChunk {
         let Some(chunk) = self.peek(plan, limits) else {
-            return Next::Nothing;
+            return NextChunk::Nothing;
         };
         if chunk.refused.is_some() {
-            return Next::Refused;
+            return NextChunk::Refused;
         }
         let send = || {
             let sources = plan.sources(&chunk).count();
@@ -183,7 +183,7 @@ impl<'a> Link<'a> {
             unsafe { chunk::submit(devices, sources, dst, memory, Wait::Allowed, owner) };
             Some(chunk.len)
         };
-        send().map_or(Next::Nothing, Next::Sent)
+        send().map_or(NextChunk::Nothing, NextChunk::Sent)
     }
 
     /// The next chunk of a plan on the devices of the request.

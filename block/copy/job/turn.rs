@@ -6,7 +6,7 @@ use super::{
     interrupt::Interrupt,
     link::{
         Link,
-        Next, //
+        NextChunk, //
     },
     onload::Onload,
     share::Share, //
@@ -269,16 +269,16 @@ impl<'a> Job<'a> {
             let taken = self.share.take(next.max);
             let outcome = self.link.send_next(&self.ahead, &next.at_most(taken));
             let len = match outcome {
-                Next::Sent(len) => len,
-                Next::Nothing | Next::Refused => Sectors::ZERO,
+                NextChunk::Sent(len) => len,
+                NextChunk::Nothing | NextChunk::Refused => Sectors::ZERO,
             };
             self.share.give_back(taken, len);
             match outcome {
-                Next::Sent(_) => {}
-                Next::Nothing => break,
+                NextChunk::Sent(_) => {}
+                NextChunk::Nothing => break,
                 // What is in flight comes first.
-                Next::Refused if glance.room < WINDOW || sent != Sent::Nothing => break,
-                Next::Refused => return self.go_around(limits, &glance.gap),
+                NextChunk::Refused if glance.room < WINDOW || sent != Sent::Nothing => break,
+                NextChunk::Refused => return self.go_around(limits, &glance.gap),
             }
             self.ahead.advance(len);
             sent = Sent::Chunks;
