@@ -32,9 +32,9 @@ const RING: usize = 3;
 /// What null_blk has under way at a time.
 const QUEUE: u64 = 64;
 
-/// What other disks would show.
-const REQUESTS: &str = "a request is of 1 MiB at most; on a disk that takes less than 128 KiB, as null_blk by itself, \
-     onload has half as much under way as programs whose requests are split, because a buffer is of 64 KiB";
+/// Sectors of the largest request of null_blk, if it is not told otherwise: a buffer of the kernel's engine, of 64 KiB,
+/// goes into it once.
+const SMALL_REQUEST: u32 = 255;
 
 const OFFLOAD_GOAL: Goal = Goal::AtLeast(0.8);
 const PEERS_GOAL: Goal = Goal::AtLeast(1.0);
@@ -57,10 +57,26 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     let (mut all, mut ratios, mut rings) = (Vec::new(), Vec::new(), Vec::new());
     for latency in latencies {
         say(&format!("  {latency} us"));
-        let rows = with_latency(*latency, bytes, commands, options, say)?;
+        let at = format!("{latency} us");
+        let attributes = super::slow(*latency, 8 << 20);
+        let rows = copy_within(&attributes, &at, bytes, commands, options, say)?;
         let ways_there = nothing_moved(*latency, bytes, commands, options, say)?;
+        ratios.push(against_peers(&rows, &format!("{latency}us"), &at));
         ratios.extend(compare(&rows, &ways_there, *latency, commands));
         rings.push((*latency, rows[RING].clone()));
+        all.extend(rows);
+    }
+    if let Some(latency) = latencies.last() {
+        let at = format!("{latency} us and requests of 127.5 KiB");
+        say(&format!("  {at}"));
+        let mut attributes = super::slow(*latency, 8 << 20);
+        for (name, value) in &mut attributes {
+            if *name == "max_sectors" {
+                *value = SMALL_REQUEST.to_string();
+            }
+        }
+        let rows = copy_within(&attributes, &at, bytes, &[], options, say)?;
+        ratios.push(against_peers(&rows, &format!("{latency}us_small"), &at));
         all.extend(rows);
     }
     Ok(Benchmark {
@@ -69,10 +85,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
         axis: Some("latency of a request".into()),
         variants: all,
         ratios,
-        notes: timers(&rings)
-            .into_iter()
-            .chain([String::from(REQUESTS)])
-            .collect(),
+        notes: timers(&rings).into_iter().collect(),
     })
 }
 
@@ -93,14 +106,14 @@ fn timers(rings: &[(u64, Row)]) -> Option<String> {
     })
 }
 
-fn with_latency(
-    latency: u64,
+fn copy_within(
+    attributes: &[(&'static str, String); 4],
+    at: &str,
     bytes: u64,
     commands: &[u64],
     options: &Options,
     say: &dyn Fn(&str),
 ) -> Result<Vec<Row>> {
-    let attributes = super::slow(latency, 8 << 20);
     let attributes = attributes
         .each_ref()
         .map(|(name, value)| (*name, value.as_str()));
@@ -113,22 +126,19 @@ fn with_latency(
     let (from, to) = (halves.from(), halves.to(bytes));
     let ring = peers::best(&RINGS, |shape| peers::ring(from, to, bytes, shape))?;
     let threads = peers::best(&THREADS, |shape| peers::threads(from, to, bytes, shape))?;
-    let at = format!("{latency} us");
     let mut variants = vec![
-        Variant::point("memcpy", &at, Way::Memory, || {
-            Ok(memory.borrow_mut().copy())
-        }),
-        Variant::point("onload", &at, Way::Onload, || {
+        Variant::point("memcpy", at, Way::Memory, || Ok(memory.borrow_mut().copy())),
+        Variant::point("onload", at, Way::Onload, || {
             module::copy("onload", from, to, bytes)
         }),
-        Variant::point("dm-kcopyd", &at, Way::Kcopyd, || {
+        Variant::point("dm-kcopyd", at, Way::Kcopyd, || {
             metadata.copy(disk, src, dst, bytes)
         }),
-        Variant::point("io_uring read + write", &at, Way::Program, || {
+        Variant::point("io_uring read + write", at, Way::Program, || {
             peers::ring(from, to, bytes, ring)
         })
         .command(format!("the best of some: {}", ring.text())),
-        Variant::point("threads, read + write", &at, Way::Program, || {
+        Variant::point("threads, read + write", at, Way::Program, || {
             peers::threads(from, to, bytes, threads)
         })
         .command(format!("the best of some: {}", threads.text())),
@@ -137,7 +147,7 @@ fn with_latency(
         let series = format!("offload, {}", human(command));
         variants.push(Variant::point(
             &series,
-            &at,
+            at,
             Way::Offload { command },
             move || {
                 disk.set_copy_max_bytes(command)?;
@@ -183,21 +193,24 @@ fn nothing_moved(
     Ok(rows.iter().map(|row| row.median_seconds).collect())
 }
 
-/// By the places of the rows above.
-fn compare(rows: &[Row], ways_there: &[f64], latency: u64, commands: &[u64]) -> Vec<Ratio> {
-    let mut ratios = Vec::new();
+/// The kernel's engine and the best of those that read and write, by the places of the rows above.
+fn against_peers(rows: &[Row], name: &str, at: &str) -> Ratio {
     let best = best_of(rows, [RING, RING + 1]);
     let sentence = format!(
-        "onload is {{}} as fast as the best peer with {latency} us ({}, {})",
+        "onload is {{}} as fast as the best peer with {at} ({}, {})",
         rows[best].label,
         rows[best].command.as_deref().unwrap_or_default()
     );
+    let name = format!("rate_latency_{name}_onload");
+    Ratio::new(name, sentence, pair(rows, best, 1))
+        .with_goal(PEERS_GOAL)
+        .because(why::requests(&rows[1], &rows[best]))
+}
+
+/// By the places of the rows above.
+fn compare(rows: &[Row], ways_there: &[f64], latency: u64, commands: &[u64]) -> Vec<Ratio> {
+    let mut ratios = Vec::new();
     let name = format!("rate_latency_{latency}us_onload");
-    ratios.push(
-        Ratio::new(&name, sentence, pair(rows, best, 1))
-            .with_goal(PEERS_GOAL)
-            .because(why::requests(&rows[1], &rows[best])),
-    );
     let goal = (latency == KCOPYD_LATENCY).then_some(KCOPYD_GOAL);
     let sentence = format!("onload is {{}} as fast as dm-kcopyd with {latency} us");
     let name = format!("{name}_kcopyd");
