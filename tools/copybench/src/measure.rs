@@ -143,13 +143,13 @@ struct Once {
 /// The most reads and writes that there is room for in a trace.
 const EVENTS: u64 = 1 << 18;
 
-/// What takes longer than so many seconds does not notice what the processor's caches hold when it begins.
+/// A way whose last run took longer than these seconds needs no untimed run: caches hardly matter to it.
 const LONG: f64 = 1.0;
 
 /// Runs each way once with a trace and then, in turns, `repeat` times without.
 ///
-/// A run that is timed follows one that is not, of the same way. Otherwise a way would pay for what the one before it
-/// did to the processor's caches, and its place in the list would decide: by a third where memory is slow.
+/// Each timed run follows an untimed run of the same way, unless the last run was [`LONG`]. Without that, a way pays for what
+/// the way before it did to the processor's caches: a third of its time where memory is slow.
 pub fn measure(
     setting: &Setting<'_>,
     variants: &[Variant<'_>],

@@ -84,7 +84,7 @@ pub mod tests {
     use super::*;
     use copyreport::{Cost, Proof};
 
-    /// 64 MiB within one disk, by so many commands or reads.
+    /// Makes a row: 64 MiB within one disk took `seconds`, with so many commands (`copies`) and `reads`.
     pub fn row(seconds: f64, copies: u64, reads: u64) -> Row {
         let bytes = 64 << 20;
         Row {

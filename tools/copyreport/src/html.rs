@@ -56,7 +56,8 @@ fn introduction(report: &Report) -> Markup {
         p {
             "Ways to copy the same data take turns in one boot of one guest. Numbers are medians of "
             (report.repeat) " such rounds; whiskers and ranges in brackets are the least and the largest. "
-            "Each run follows one of the same way that is not timed, so that all find the processor's caches alike. "
+            "Before each timed run the same way runs once untimed, unless its last run took more than a second: so all find the "
+            "processor's caches alike. "
             "Every run was checked: requests, bytes read, and the kernel's own counters have to say that "
             "the data went the way that the row names. Ratios are taken round by round. Times of different "
             "machines or boots say little."

@@ -8,10 +8,11 @@ use anyhow::Result;
 use blkcopy::size::human;
 use copyreport::units::time;
 use copyreport::{Benchmark, Goal, Ratio, Row};
+use evidence::disk::Disk;
 
 use super::halves::Halves;
 use super::ways::{best_of, RINGS, THREADS};
-use super::{fill, pair, Effort, Options, SPARE_MEMORY};
+use super::{fill, pair, Effort, Options, Slow, SPARE_MEMORY};
 use crate::hydration::Metadata;
 use crate::measure::{measure, Setting, Variant};
 use crate::module;
@@ -32,8 +33,8 @@ const RING: usize = 3;
 /// What null_blk has under way at a time.
 const QUEUE: u64 = 64;
 
-/// Sectors of the largest request of null_blk, if it is not told otherwise: a buffer of the kernel's engine, of 64 KiB,
-/// goes into it once.
+/// Sectors of the largest request of null_blk by itself: 127.5 KiB. Two buffers of the kernel's engine, of 64 KiB each,
+/// do not fit into it.
 const SMALL_REQUEST: u32 = 255;
 
 const OFFLOAD_GOAL: Goal = Goal::AtLeast(0.8);
@@ -56,11 +57,11 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     };
     let (mut all, mut ratios, mut rings) = (Vec::new(), Vec::new(), Vec::new());
     for latency in latencies {
-        say(&format!("  {latency} us"));
         let at = format!("{latency} us");
-        let attributes = super::slow(*latency, 8 << 20);
-        let rows = copy_within(&attributes, &at, bytes, commands, options, say)?;
-        let ways_there = nothing_moved(*latency, bytes, commands, options, say)?;
+        say(&format!("  {at}"));
+        let slow = Slow::new(*latency, 8 << 20);
+        let rows = copy_within(&slow, &at, bytes, commands, options, say)?;
+        let ways_there = nothing_moved(&slow, bytes, commands, options, say)?;
         ratios.push(against_peers(&rows, &format!("{latency}us"), &at));
         ratios.extend(compare(&rows, &ways_there, *latency, commands));
         rings.push((*latency, rows[RING].clone()));
@@ -69,13 +70,8 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     if let Some(latency) = latencies.last() {
         let at = format!("{latency} us and requests of 127.5 KiB");
         say(&format!("  {at}"));
-        let mut attributes = super::slow(*latency, 8 << 20);
-        for (name, value) in &mut attributes {
-            if *name == "max_sectors" {
-                *value = SMALL_REQUEST.to_string();
-            }
-        }
-        let rows = copy_within(&attributes, &at, bytes, &[], options, say)?;
+        let slow = Slow::with_requests(*latency, 8 << 20, SMALL_REQUEST);
+        let rows = copy_within(&slow, &at, bytes, &[], options, say)?;
         ratios.push(against_peers(&rows, &format!("{latency}us_small"), &at));
         all.extend(rows);
     }
@@ -89,8 +85,9 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
     })
 }
 
-/// What the interrupt of a timer costs, which ends each request that has a latency: what the program through io_uring
-/// takes longer with the least latency than with none. It has so many under way that it does not wait for them.
+/// Says what the interrupt of a timer costs. A timer ends each request that has a latency. The program through io_uring
+/// has many requests under way, so it does not wait for the latency itself. What remains of the time that the least
+/// latency adds is the timer's.
 fn timers(rings: &[(u64, Row)]) -> Option<String> {
     let (_, without) = rings.iter().find(|(latency, _)| *latency == 0)?;
     let (latency, with) = rings.iter().find(|(latency, _)| *latency > 0)?;
@@ -107,17 +104,14 @@ fn timers(rings: &[(u64, Row)]) -> Option<String> {
 }
 
 fn copy_within(
-    attributes: &[(&'static str, String); 4],
+    slow: &Slow,
     at: &str,
     bytes: u64,
     commands: &[u64],
     options: &Options,
     say: &dyn Fn(&str),
 ) -> Result<Vec<Row>> {
-    let attributes = attributes
-        .each_ref()
-        .map(|(name, value)| (*name, value.as_str()));
-    let halves = Halves::new(bytes, &attributes, 3 * bytes + SPARE_MEMORY)?;
+    let halves = Halves::new(bytes, &slow.attributes(), 3 * bytes + SPARE_MEMORY)?;
     let size = halves.disk.sysfs()?.size;
     fill(&halves.disk, size)?;
     let metadata = Metadata::new()?;
@@ -163,19 +157,15 @@ fn copy_within(
     measure(&setting, &variants, options.repeat, say)
 }
 
-/// How long each of the commands takes on a disk that has nothing to move, in seconds for all bytes.
+/// Measures commands of each size on a disk that has nothing to move. Returns the seconds that all bytes take.
 fn nothing_moved(
-    latency: u64,
+    slow: &Slow,
     bytes: u64,
     commands: &[u64],
     options: &Options,
     say: &dyn Fn(&str),
 ) -> Result<Vec<f64>> {
-    let attributes = super::slow(latency, 8 << 20);
-    let attributes = attributes
-        .each_ref()
-        .map(|(name, value)| (*name, value.as_str()));
-    let disk = &super::unwritten(2 * bytes, &attributes)?;
+    let disk = &Disk::unwritten(2 * bytes, &slow.attributes())?;
     let variants = commands.iter().map(|command| {
         let name = format!("nothing moved, {}", human(*command));
         Variant::new(name, Way::Offload { command: *command }, move || {
@@ -210,10 +200,9 @@ fn against_peers(rows: &[Row], name: &str, at: &str) -> Ratio {
 /// By the places of the rows above.
 fn compare(rows: &[Row], ways_there: &[f64], latency: u64, commands: &[u64]) -> Vec<Ratio> {
     let mut ratios = Vec::new();
-    let name = format!("rate_latency_{latency}us_onload");
     let goal = (latency == KCOPYD_LATENCY).then_some(KCOPYD_GOAL);
     let sentence = format!("onload is {{}} as fast as dm-kcopyd with {latency} us");
-    let name = format!("{name}_kcopyd");
+    let name = format!("rate_latency_{latency}us_onload_kcopyd");
     let ratio = Ratio::new(name, sentence, pair(rows, 2, 1)).with_goal(goal);
     ratios.push(ratio.because(why::requests(&rows[1], &rows[2])));
     for ((index, command), way_there) in (5..).zip(commands).zip(ways_there) {
@@ -260,6 +249,8 @@ mod tests {
         );
         assert_eq!(timers(&rings[..1]), None);
         assert_eq!(timers(&rings[1..]), None);
+        let faster = [rings[0].clone(), (20, row(0.005, 0, 1000))];
+        assert_eq!(timers(&faster), None);
     }
 
     #[test]

@@ -146,21 +146,35 @@ fn unwritten(size: u64, attributes: &[(&str, &str)]) -> Result<Disk> {
     Disk::in_memory(size, attributes, SPARE_MEMORY)
 }
 
-/// Sectors of the largest request of such a disk: 1 MiB, as many NVMe drives have it. The limit of null_blk itself,
-/// 127.5 KiB, no drive that one can buy has: a buffer of the kernel's engine goes into it once, and half of it stays
-/// empty.
-const REQUEST: u32 = 2048;
+/// The attributes of a disk whose requests take their time.
+struct Slow([(&'static str, String); 4]);
 
-/// Attributes of a disk whose requests take so many microseconds, and whose commands may be so large.
-fn slow(microseconds: u64, command: u64) -> [(&'static str, String); 4] {
-    // By a timer, or else as null_blk does if it is not told otherwise.
-    let irqmode = if microseconds > 0 { "2" } else { "1" };
-    [
-        ("copy_max_bytes", command.to_string()),
-        ("max_sectors", REQUEST.to_string()),
-        ("irqmode", irqmode.into()),
-        ("completion_nsec", (microseconds * 1000).to_string()),
-    ]
+impl Slow {
+    /// Sectors of the largest request: 1 MiB, as many NVMe drives have it.
+    const REQUEST: u32 = 2048;
+
+    /// Each request takes so many microseconds, and a command copies at most so many bytes.
+    fn new(microseconds: u64, command: u64) -> Self {
+        Self::with_requests(microseconds, command, Self::REQUEST)
+    }
+
+    /// The same, and a request has at most so many sectors.
+    fn with_requests(microseconds: u64, command: u64, sectors: u32) -> Self {
+        // By a timer, or else as null_blk does if it is not told otherwise.
+        let irqmode = if microseconds > 0 { "2" } else { "1" };
+        Self([
+            ("copy_max_bytes", command.to_string()),
+            ("max_sectors", sectors.to_string()),
+            ("irqmode", irqmode.into()),
+            ("completion_nsec", (microseconds * 1000).to_string()),
+        ])
+    }
+
+    fn attributes(&self) -> [(&'static str, &str); 4] {
+        self.0
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()))
+    }
 }
 
 /// Copies the first bytes of a disk to those behind them.

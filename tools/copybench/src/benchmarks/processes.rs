@@ -15,7 +15,7 @@ use blkcopy::size::human;
 use evidence::copy;
 use evidence::disk::Disk;
 
-use super::{fill, pair, slow, unwritten, Options};
+use super::{fill, pair, unwritten, Options, Slow};
 use crate::measure::{measure, Setting, Variant};
 use crate::module;
 use crate::way::Way;
@@ -77,11 +77,8 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
 const LABELS: [&str; 2] = ["copy_file_range", "blkdev_copy_offload"];
 
 fn with_data(data: &str, written: bool, options: &Options, say: &dyn Fn(&str)) -> Result<Vec<Row>> {
-    let attributes = slow(1000 * LATENCY, COMMAND);
-    let attributes = attributes
-        .each_ref()
-        .map(|(name, value)| (*name, value.as_str()));
-    let disk = &unwritten(2 * BYTES, &attributes)?;
+    let slow = Slow::new(1000 * LATENCY, COMMAND);
+    let disk = &unwritten(2 * BYTES, &slow.attributes())?;
     disk.set_copy_max_bytes(COMMAND)?;
     if written {
         fill(disk, 2 * BYTES)?;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use blkcopy::size::human;
 use evidence::disk::Disk;
 
-use super::{copy_file_range, pair, slow, unwritten, Options};
+use super::{copy_file_range, pair, unwritten, Options, Slow};
 use crate::measure::{measure, Setting, Variant};
 use crate::module;
 use crate::way::Way;
@@ -58,11 +58,8 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
 /// The system call and the engine in turns, for each size of commands.
 fn with_latency(latency: u64, options: &Options, say: &dyn Fn(&str)) -> Result<Vec<Row>> {
     let largest = COMMANDS.into_iter().max().unwrap_or_default();
-    let attributes = slow(1000 * latency, largest);
-    let attributes = attributes
-        .each_ref()
-        .map(|(name, value)| (*name, value.as_str()));
-    let disk = unwritten(2 * BYTES, &attributes)?;
+    let slow = Slow::new(1000 * latency, largest);
+    let disk = unwritten(2 * BYTES, &slow.attributes())?;
     let variants: Vec<_> = COMMANDS
         .into_iter()
         .flat_map(|command| pair_of_variants(&disk, latency, command))

@@ -66,11 +66,8 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
 }
 
 fn with_latency(latency: u64, bytes: u64, repeat: u32, say: &dyn Fn(&str)) -> Result<Vec<Row>> {
-    let attributes = super::slow(latency, 1 << 20);
-    let attributes = attributes
-        .each_ref()
-        .map(|(name, value)| (*name, value.as_str()));
-    let halves = Halves::new(bytes, &attributes, SPARE_MEMORY)?;
+    let slow = super::Slow::new(latency, 1 << 20);
+    let halves = Halves::new(bytes, &slow.attributes(), SPARE_MEMORY)?;
     fill(&halves.disk, halves.disk.sysfs()?.size)?;
     let (origin, store) = (&*halves.src, &*halves.dst);
     let at = format!("{latency} us");

@@ -21,7 +21,7 @@ use crate::why;
 use copyreport::{Benchmark, Goal, Ratio};
 
 const BYTES: u64 = 64 << 20;
-/// By large ones, so that what it takes to make the ring does not count.
+/// Large entries copy more, so that the time to make the ring hardly counts.
 const LARGE_BYTES: u64 = 256 << 20;
 const SMALL: u64 = 4096;
 const LARGE: u64 = 1 << 20;
@@ -51,6 +51,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
                 move || copy(disk, len)
             },
         )
+        .bytes(bytes(len))
     };
     let variants = [
         copies(SMALL),
@@ -59,7 +60,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Benchmark> {
             Way::Write,
             || write(&disk, SMALL),
         ),
-        copies(LARGE).bytes(LARGE_BYTES),
+        copies(LARGE),
         Variant::new(
             "blkdev_copy_offload",
             Way::Offload { command: LARGE },
@@ -164,7 +165,7 @@ fn write(disk: &Disk, len: u64) -> Result<Duration> {
     all(len, entry)
 }
 
-/// How much is copied, so much by each entry.
+/// Returns how many bytes one run copies by entries of `len` bytes.
 fn bytes(len: u64) -> u64 {
     match len {
         LARGE => LARGE_BYTES,
@@ -172,13 +173,12 @@ fn bytes(len: u64) -> u64 {
     }
 }
 
-/// Has all of it done, so much by each entry, in an order in which no two that could be are merged.
+/// Executes all entries of a run, each of `len` bytes. The order of small ones keeps the block layer from merging them.
 fn all(len: u64, entry: impl Fn(u64, u64) -> squeue::Entry) -> Result<Duration> {
     let count = bytes(len) / len;
-    let (places, step) = if len < AREA {
-        (AREA / len, STEP)
-    } else {
-        (count, 1)
+    let (places, step) = match len {
+        LARGE => (count, 1),
+        _ => (AREA / len, STEP),
     };
     let started = Instant::now();
     // SAFETY: The buffer that is written from, if there is one, is the caller's, who does not use it meanwhile.
