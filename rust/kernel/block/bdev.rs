@@ -127,6 +127,8 @@ impl BlockDevice {
     }
 
     /// Returns whether the zone of a zoned disk that a sector is in has to be written in order.
+    ///
+    /// Context: any. Does not sleep.
     pub fn is_sequential(&self, sector: Sector) -> bool {
         // SAFETY: By the type invariant, the device is valid.
         unsafe { bindings::bdev_zone_is_seq(self.as_raw(), sector.get()) }
