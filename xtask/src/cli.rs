@@ -155,7 +155,7 @@ enum Command {
         /// All suites, those that otherwise have to be named as well: takes hours.
         #[arg(long, conflicts_with_all = ["targets", "debug", "seeded"])]
         all: bool,
-        /// Kernels with lockdep, KASAN, kmemleak and the like, for um, qemu, smp-qemu and nvme: takes hours.
+        /// Kernels with lockdep, KASAN, kmemleak and the like, for um, smp, qemu, smp-qemu and nvme: takes hours.
         #[arg(long)]
         debug: bool,
         /// Make the mistakes of `tests/seeded` in the kernel, or those that are named, and see that the tests find

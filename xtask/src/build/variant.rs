@@ -30,6 +30,8 @@ pub enum Flavour {
     Debug,
     /// With room for several CPUs, which QEMU's kernels have anyway.
     Smp,
+    /// Both.
+    SmpDebug,
     /// The options of the normal one; clippy looks at its Rust code, and nothing is linked.
     Clippy,
     /// The options of the normal one, as far as they exist after some patches of the series.
@@ -85,6 +87,7 @@ impl fmt::Display for Variant {
             Flavour::Off => "-off",
             Flavour::Debug => "-debug",
             Flavour::Smp => "-smp",
+            Flavour::SmpDebug => "-smp-debug",
             Flavour::Clippy => "-clippy",
             Flavour::Series => "-series",
             Flavour::Without(part) => {
@@ -97,11 +100,12 @@ impl fmt::Display for Variant {
 
 impl Variant {
     /// Those that some command builds.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::UM,
         Self::of(Guest::Um, Flavour::Off),
         Self::of(Guest::Um, Flavour::Debug),
         Self::of(Guest::Um, Flavour::Smp),
+        Self::of(Guest::Um, Flavour::SmpDebug),
         Self::of(Guest::Um, Flavour::Clippy),
         Self::SERIES,
         Self::without(Part::BlkCgroup),
@@ -182,6 +186,7 @@ impl Variant {
             Flavour::Off => names.push("off"),
             Flavour::Debug => names.push("debug"),
             Flavour::Smp => names.push("smp"),
+            Flavour::SmpDebug => names.extend(["smp", "debug"]),
             Flavour::Without(part) => names.push(part.fragment()),
         }
         names

@@ -101,6 +101,7 @@ impl Options {
     pub fn variant(&self) -> Variant {
         let flavour = match (self.guest, self.flavour) {
             (Guest::Um, Flavour::Normal) if self.cpus > 1 => Flavour::Smp,
+            (Guest::Um, Flavour::Debug) if self.cpus > 1 => Flavour::SmpDebug,
             (_, flavour) => flavour,
         };
         Variant {
@@ -256,7 +257,8 @@ mod tests {
         };
         assert_eq!(name(Guest::Um, Flavour::Normal, 1), "um");
         assert_eq!(name(Guest::Um, Flavour::Normal, 4), "um-smp");
-        assert_eq!(name(Guest::Um, Flavour::Debug, 4), "um-debug");
+        assert_eq!(name(Guest::Um, Flavour::Debug, 1), "um-debug");
+        assert_eq!(name(Guest::Um, Flavour::Debug, 4), "um-smp-debug");
         assert_eq!(name(Guest::Qemu, Flavour::Normal, 4), "qemu");
     }
 

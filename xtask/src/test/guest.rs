@@ -114,13 +114,19 @@ fn several() -> Options {
 }
 
 /// The tests about concurrency, in User Mode Linux with several processors.
-pub fn smp(context: &Context, report: &mut Report, only: &[String]) -> Result<()> {
+pub fn smp(
+    context: &Context,
+    report: &mut Report,
+    flavour: Flavour,
+    only: &[String],
+) -> Result<()> {
     let options = Options {
         timeout: Duration::from_secs(3000),
         memory: 2 << 30,
         cpus: 4,
         ..Options::new(Guest::Um)
-    };
+    }
+    .flavoured(flavour);
     let kernel = crate::build::build(context, options.variant(), When::Changed)?;
     if !starts(context, &kernel, &options)? {
         report.skip(

@@ -142,7 +142,13 @@ const GUESTS: [Suite; 5] = [
 ];
 
 /// Those of them that have a debug kernel.
-const DEBUG: [Suite; 4] = [Suite::Um, Suite::Qemu, Suite::SmpQemu, Suite::Nvme];
+const DEBUG: [Suite; 5] = [
+    Suite::Um,
+    Suite::Smp,
+    Suite::Qemu,
+    Suite::SmpQemu,
+    Suite::Nvme,
+];
 
 impl Suite {
     /// What the machine has to have for it.
@@ -225,7 +231,7 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
     }
     if debug && suites.iter().any(|suite| !DEBUG.contains(suite)) {
         bail!(
-            "--debug is for the suites um, qemu, smp-qemu and nvme, which have guests that can be slow"
+            "--debug is for the suites um, smp, qemu, smp-qemu and nvme, which have guests that can be slow"
         );
     }
     let possible = suites.iter().filter(|suite| suite.cannot().is_none());
@@ -254,7 +260,7 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
             Suite::Clients => guest::clients(context, report),
             Suite::Qemu => guest::qemu(context, report, flavour, &tests),
             Suite::Nvme => guest::nvme(context, report, flavour, &tests),
-            Suite::Smp => guest::smp(context, report, &tests),
+            Suite::Smp => guest::smp(context, report, flavour, &tests),
             Suite::SmpQemu => guest::smp_qemu(context, report, flavour, &tests),
             Suite::Off => off::run(context, report),
             Suite::Arch => arch::run(context, report),
