@@ -32,7 +32,8 @@ pub enum Flavour {
     Smp,
     /// Both.
     SmpDebug,
-    /// The options of the normal one; clippy looks at its Rust code, and nothing is linked.
+    /// The options of the normal one; clippy looks at its Rust code, and nothing is linked. Without
+    /// zones, so that each run of the tests compiles our Rust code without them, too.
     Clippy,
     /// The options of the normal one, as far as they exist after some patches of the series.
     Series,
@@ -182,7 +183,8 @@ impl Variant {
             Guest::Arm => vec!["arm"],
         };
         match self.flavour {
-            Flavour::Normal | Flavour::Clippy | Flavour::Series => {}
+            Flavour::Normal | Flavour::Series => {}
+            Flavour::Clippy => names.push(Part::BlkDevZoned.fragment()),
             Flavour::Off => names.push("off"),
             Flavour::Debug => names.push("debug"),
             Flavour::Smp => names.push("smp"),
