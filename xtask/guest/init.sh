@@ -11,7 +11,8 @@
 #   nvme       how many NVMe devices have to be there before the job starts
 #   status     the exit status of the job, written here at the end
 # ./x passes X_EXCHANGE, X_MODULES, X_HOST (hostfs or 9p) and X_MODE (run or
-# shell) on the kernel's command line.
+# shell) on the kernel's command line, and X_SHARED if several guests run side by
+# side: a folder that they share.
 
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
@@ -50,17 +51,27 @@ enter_root()
 	exec switch_root /mnt/root /bin/sh "$1" inside
 }
 
+# mount_hostfs FOLDER PLACE: mount(8) passes the options by name, or, before
+# util-linux 2.39, as one text, which hostfs takes for the path as it is.
+mount_hostfs()
+{
+	mount -t hostfs -o "hostfs=$1" none "$2" 2>/dev/null ||
+		mount -t hostfs -o "$1" none "$2"
+}
+
 mount_exchange()
 {
 	mkdir -p /run/exchange
 	case $X_HOST in
-	# mount(8) passes the options by name, or, before util-linux 2.39, as one
-	# text, which hostfs takes for the path as it is.
-	hostfs)	mount -t hostfs -o "hostfs=$X_EXCHANGE" none /run/exchange 2>/dev/null ||
-			mount -t hostfs -o "$X_EXCHANGE" none /run/exchange ;;
+	hostfs)	mount_hostfs "$X_EXCHANGE" /run/exchange ;;
 	9p)	mount -t 9p -o trans=virtio,version=9p2000.L,cache=none \
 			exchange /run/exchange ;;
 	esac || die "cannot mount the exchange folder"
+	if [ -n "${X_SHARED-}" ]; then
+		mkdir -p /run/shared
+		mount_hostfs "$X_SHARED" /run/shared ||
+			die "cannot mount the folder of several guests"
+	fi
 }
 
 # The driver finds devices in the background. Slow machines take some seconds.

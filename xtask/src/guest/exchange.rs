@@ -27,15 +27,9 @@ pub struct Exchange {
 
 impl Exchange {
     pub fn new(cache: &Cache, options: &Options, job: &Job, interactive: bool) -> Result<Self> {
-        let parent = cache.root().join("run");
-        fs::create_dir_all(&parent)
-            .with_context(|| format!("cannot create {}", parent.display()))?;
-        remove_leftovers(&parent);
-        let dir = tempfile::Builder::new()
-            .prefix(&format!("{}-", std::process::id()))
-            .tempdir_in(&parent)
-            .with_context(|| format!("cannot create a folder in {}", parent.display()))?;
-        let exchange = Self { dir };
+        let exchange = Self {
+            dir: folder(cache)?,
+        };
         exchange.write("init", INIT)?;
         fs::set_permissions(exchange.init(), Permissions::from_mode(0o755))
             .context("cannot make the init script executable")?;
@@ -90,6 +84,17 @@ impl Exchange {
             Err(error) => Err(error).context("cannot read the guest's status"),
         }
     }
+}
+
+/// Makes a folder for guests of this process. It is removed when dropped.
+pub fn folder(cache: &Cache) -> Result<tempfile::TempDir> {
+    let parent = cache.root().join("run");
+    fs::create_dir_all(&parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    remove_leftovers(&parent);
+    tempfile::Builder::new()
+        .prefix(&format!("{}-", std::process::id()))
+        .tempdir_in(&parent)
+        .with_context(|| format!("cannot create a folder in {}", parent.display()))
 }
 
 /// The shell script that runs a job.

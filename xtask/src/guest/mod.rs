@@ -14,11 +14,14 @@ mod um;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use anyhow::bail;
 use anyhow::Context as _;
 use anyhow::Result;
 
+pub use exchange::folder;
 pub use kvm::describe as describe_kvm;
 pub use kvm::name as machine_name;
 pub use log::message;
@@ -27,6 +30,8 @@ pub use options::size;
 pub use options::Job;
 pub use options::Nvme;
 pub use options::Options;
+pub use options::Team;
+pub use options::SHARED;
 pub use process::Sink;
 
 use crate::build::Context;
@@ -109,6 +114,9 @@ impl Finished {
     }
 }
 
+/// Held while a guest is started. It inherits the ends of its pipes, and must not inherit another one's.
+static STARTS: Mutex<()> = Mutex::new(());
+
 /// Boots `kernel` and runs `job` in it.
 pub fn boot(
     context: &Context,
@@ -119,20 +127,22 @@ pub fn boot(
 ) -> Result<Finished> {
     let interactive = matches!(sink, Sink::Terminal);
     let exchange = Exchange::new(&context.cache, options, job, interactive)?;
-    let log = log::file(&context.cache, &kernel.variant.to_string())?;
-    let ended = match kernel.variant.guest {
+    let log = log::file(&context.cache, &options.name())?;
+    let starts = STARTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let running = match kernel.variant.guest {
         Guest::Um => um::start(kernel, options, &exchange, &log, interactive)?,
         Guest::Qemu => qemu::start(context, kernel, options, &exchange, &log, interactive)?,
         Guest::Arm => bail!("the {} kernel is only built", kernel.variant),
-    }
-    .wait(options.timeout, sink)?;
+    };
+    drop(starts);
+    let ended = running.wait(options.timeout, sink)?;
     let outcome = match (ended, exchange.status()?) {
         // The status counts even if the guest then took too long to power off.
         (_, Some(status)) => Outcome::Exit(status),
         (Ended::TimedOut, None) => Outcome::TimedOut,
         (Ended::Itself, None) => Outcome::Crashed,
     };
-    exchange.keep_results(&context.cache, &kernel.variant.to_string())?;
+    exchange.keep_results(&context.cache, &options.name())?;
     let problems = if options.allow_warnings {
         Vec::new()
     } else {

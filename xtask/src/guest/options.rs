@@ -35,7 +35,22 @@ pub struct Options {
     pub allow_warnings: bool,
     /// Each instruction takes a nanosecond of the guest's time, on one processor (QEMU).
     pub counts_instructions: bool,
+    /// If it is one of several guests.
+    pub team: Option<Team>,
 }
+
+/// Guests of one kernel that run side by side (User Mode Linux).
+#[derive(Clone, Debug)]
+pub struct Team {
+    /// Which of them it is, from 1 on.
+    pub number: u32,
+    pub size: u32,
+    /// A folder of the host that they share as [`SHARED`].
+    pub folder: PathBuf,
+}
+
+/// Where a guest finds the folder of its team.
+pub const SHARED: &str = "/run/shared";
 
 impl Options {
     /// The defaults for a guest.
@@ -54,7 +69,22 @@ impl Options {
             timeout: Duration::from_secs(600),
             allow_warnings: false,
             counts_instructions: false,
+            team: None,
         }
+    }
+
+    /// What its log and its results are named after.
+    pub fn name(&self) -> String {
+        match &self.team {
+            Some(team) if team.number > 1 => format!("{}-{}", self.variant(), team.number),
+            _ => self.variant().to_string(),
+        }
+    }
+
+    /// The memory of all guests that run side by side, in bytes.
+    pub fn memory_of_all(&self) -> u64 {
+        let guests = self.team.as_ref().map_or(1, |team| u64::from(team.size));
+        self.memory.saturating_mul(guests)
     }
 
     /// Loads the driver of NVMe devices, if there are any and it is not loaded anyway.

@@ -42,7 +42,7 @@ pub fn start(
     allow_mappings(options.memory);
     let channels = Channels::new(interactive)?;
     let mut program = Vec::new();
-    if let Some(dir) = memory_folder(options.memory, exchange.path()) {
+    if let Some(dir) = memory_folder(options.memory_of_all(), exchange.path()) {
         program.extend([String::from("env"), format!("TMPDIR={}", dir.display())]);
     }
     program.push(kernel.image.display().to_string());
@@ -159,6 +159,9 @@ fn arguments(
         format!("X_EXCHANGE={}", exchange.path().display()),
         format!("X_MODULES={}", kernel.modules.display()),
     ];
+    if let Some(team) = &options.team {
+        arguments.push(format!("X_SHARED={}", team.folder.display()));
+    }
     arguments.extend(cpus(options.cpus));
     arguments.extend(options.words());
     arguments

@@ -5,6 +5,11 @@
 const VERDICTS: [&str; 3] = ["[passed]", FAILED, "[skipped]"];
 const FAILED: &str = "[failed]";
 
+/// Whether a line is the first one about a test.
+pub fn is_head(line: &str) -> bool {
+    !line.starts_with(' ') && VERDICTS.iter().any(|verdict| line.contains(verdict))
+}
+
 /// The first line of each test that failed, with those below it.
 #[derive(Default)]
 pub struct Failures {
@@ -16,8 +21,7 @@ pub struct Failures {
 impl Failures {
     /// Reads one more line.
     pub fn line(&mut self, line: &str) {
-        let is_verdict = VERDICTS.iter().any(|verdict| line.contains(verdict));
-        if is_verdict && !line.starts_with(' ') {
+        if is_head(line) {
             self.within = line.contains(FAILED);
             if self.within {
                 self.texts.push(String::from(line));

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::failures::Failures;
 use super::report::Report;
 use super::report::Sum;
+use super::team::run_together;
+use super::team::Ran;
 use crate::build::Context;
 use crate::build::Flavour;
 use crate::build::Guest;
@@ -22,6 +23,7 @@ use crate::guest::Nvme;
 use crate::guest::Options;
 use crate::guest::Outcome;
 use crate::guest::Sink;
+use crate::guest::SHARED;
 use crate::tools;
 
 /// All tests in User Mode Linux.
@@ -259,18 +261,38 @@ pub fn check(
     }
     tools::build(context)?;
     let kernel = crate::build::build(context, options.variant(), When::Changed)?;
-    let mut failures = Failures::default();
-    let mut show = |line: &str| {
-        println!("      {line}");
-        failures.line(line);
-    };
-    let (sum, finished) = run(context, &kernel, options, arguments, &mut show)?;
-    finished.explain(options);
+    let guests = run_together(context, &kernel, options, arguments)?;
     let name = format!("tests in {}", kernel.variant);
+    if let [guest] = guests.as_slice() {
+        judge(report, &name, guest);
+        return Ok(());
+    }
+    for (number, guest) in (1..).zip(&guests) {
+        judge(report, &format!("{name}, guest {number}"), guest);
+    }
+    let ran: u64 = guests
+        .iter()
+        .filter_map(|guest| guest.sum)
+        .map(Sum::tests)
+        .sum();
+    if ran < arguments.len() as u64 {
+        let why = format!("{ran} of {} came to an end", arguments.len());
+        report.fail(&name, &why);
+    }
+    Ok(())
+}
+
+/// Adds what a guest did.
+fn judge(report: &mut Report, name: &str, guest: &Ran) {
+    let Ran {
+        sum,
+        finished,
+        failures,
+    } = guest;
     match sum {
-        Some(sum) => report.add_with(&name, sum, &failures.into_texts()),
+        Some(sum) => report.add_with(name, *sum, failures),
         None => report.fail(
-            &name,
+            name,
             &format!("no results; the log is {}", finished.log.display()),
         ),
     }
@@ -283,11 +305,10 @@ pub fn check(
         );
     } else if sum.is_some() && !failed && finished.outcome != Outcome::Exit(0) {
         report.fail(
-            &name,
+            name,
             &format!("the guest ended with {:?}", finished.outcome),
         );
     }
-    Ok(())
 }
 
 /// Boots a kernel and runs a script, which has to end well. What it says tells why it did not.
@@ -323,6 +344,9 @@ pub fn run(
 ) -> Result<(Option<Sum>, Finished)> {
     let mut command = vec![String::from("tests/check"), String::from("--results")];
     command.push(String::from("/run/exchange/results"));
+    if options.team.is_some() {
+        command.extend(["--claim", SHARED].map(String::from));
+    }
     command.extend(arguments.iter().map(|word| String::from(*word)));
     let mut job = plain_job(context, command, context.repo.clone());
     // The programs of the tests are among what this machine needs.

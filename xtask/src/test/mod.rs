@@ -21,6 +21,7 @@ mod report;
 mod seeded;
 mod series;
 mod structure;
+mod team;
 mod width;
 
 use std::path::Path;
