@@ -121,8 +121,7 @@ fn demo_options(guest: Guest) -> Options {
 
 /// What a program of ours leaves in `results` of the guest, which is there once it has ended.
 pub fn results(context: &Context, kernel: &Kernel) -> PathBuf {
-    let name = format!("results-{}", kernel.variant);
-    context.cache.logs().join(name)
+    guest::results(&context.cache, &kernel.variant.to_string())
 }
 
 /// What a program did in a guest.

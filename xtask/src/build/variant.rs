@@ -30,10 +30,10 @@ pub enum Flavour {
     Debug,
     /// With room for several CPUs, which QEMU's kernels have anyway.
     Smp,
-    /// Both.
+    /// Several CPUs, and everything that finds mistakes.
     SmpDebug,
-    /// The options of the normal one; clippy looks at its Rust code, and nothing is linked. Without
-    /// zones, so that each run of the tests compiles our Rust code without them, too.
+    /// The options of the normal one, but no zones, so that each run of the tests compiles our Rust
+    /// code without them, too. Clippy looks at it, and nothing is linked.
     Clippy,
     /// The options of the normal one, as far as they exist after some patches of the series.
     Series,

@@ -63,7 +63,7 @@ impl Exchange {
     pub fn keep_results(&self, cache: &Cache, name: &str) -> Result<()> {
         let from = self.dir.path().join("results");
         if from.is_dir() {
-            let to = cache.logs().join(format!("results-{name}"));
+            let to = results(cache, name);
             let _ = fs::remove_dir_all(&to);
             fs::rename(&from, &to)
                 .with_context(|| format!("cannot move the results to {}", to.display()))?;
@@ -84,6 +84,11 @@ impl Exchange {
             Err(error) => Err(error).context("cannot read the guest's status"),
         }
     }
+}
+
+/// Where the results of the last guest of a name are kept.
+pub fn results(cache: &Cache, name: &str) -> PathBuf {
+    cache.logs().join(format!("results-{name}"))
 }
 
 /// Makes a folder for guests of this process. It is removed when dropped.

@@ -33,10 +33,15 @@ pub fn file(cache: &Cache, name: &str) -> Result<PathBuf> {
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |time| time.as_millis());
     let path = dir.join(format!("{time}-{}-{name}.log", std::process::id()));
-    let link = cache.logs().join(format!("run-{name}.log"));
+    let link = newest(cache, name);
     let _ = fs::remove_file(&link);
     let _ = std::os::unix::fs::symlink(&path, &link);
     Ok(path)
+}
+
+/// A link to the newest log of a guest of this name.
+pub fn newest(cache: &Cache, name: &str) -> PathBuf {
+    cache.logs().join(format!("run-{name}.log"))
 }
 
 fn prune(dir: &Path) {

@@ -22,6 +22,7 @@ use anyhow::Context as _;
 use anyhow::Result;
 
 pub use exchange::folder;
+pub use exchange::results;
 pub use kvm::describe as describe_kvm;
 pub use kvm::name as machine_name;
 pub use log::message;
@@ -37,6 +38,7 @@ pub use process::Sink;
 use crate::build::Context;
 use crate::build::Guest;
 use crate::build::Kernel;
+use crate::cache::Cache;
 use crate::host::command::tail;
 use crate::tools;
 use crate::ui;
@@ -114,7 +116,7 @@ impl Finished {
     }
 }
 
-/// Held while a guest is started. It inherits the ends of its pipes, and must not inherit another one's.
+/// Held while a guest is started. Another one that inherited its pipes would keep them open after its end.
 static STARTS: Mutex<()> = Mutex::new(());
 
 /// Boots `kernel` and runs `job` in it.
@@ -153,6 +155,13 @@ pub fn boot(
         log,
         problems,
     })
+}
+
+/// Removes what an earlier guest of this name has left.
+pub fn forget(cache: &Cache, options: &Options) {
+    let name = options.name();
+    let _ = std::fs::remove_dir_all(exchange::results(cache, &name));
+    let _ = std::fs::remove_file(log::newest(cache, &name));
 }
 
 /// A job with the environment of a fresh login, and the tools of this repository in its path.

@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use super::report::Report;
 use super::report::Sum;
+use super::team::missing;
 use super::team::run_together;
 use super::team::Ran;
 use crate::build::Context;
@@ -144,8 +145,12 @@ pub fn smp(
 /// Whether a guest comes up as far as its first program. User Mode Linux needs much of the host for several
 /// processors, and not each machine has it. A kernel that complains is not the host's fault: the tests shall fail.
 fn starts(context: &Context, kernel: &Kernel, options: &Options) -> Result<bool> {
-    let options = Options {
+    let limit = Options {
         timeout: Duration::from_secs(60),
+        ..Options::new(options.guest)
+    };
+    let options = Options {
+        timeout: limit.flavoured(options.flavour).timeout,
         ..options.clone()
     };
     let job = plain_job(context, vec![String::from("true")], context.repo.clone());
@@ -263,20 +268,21 @@ pub fn check(
     let kernel = crate::build::build(context, options.variant(), When::Changed)?;
     let guests = run_together(context, &kernel, options, arguments)?;
     let name = format!("tests in {}", kernel.variant);
-    if let [guest] = guests.as_slice() {
-        judge(report, &name, guest);
-        return Ok(());
-    }
+    let several = guests.len() > 1;
     for (number, guest) in (1..).zip(&guests) {
-        judge(report, &format!("{name}, guest {number}"), guest);
+        let name = if several {
+            format!("{name}, guest {number}")
+        } else {
+            name.clone()
+        };
+        match guest {
+            Ok(ran) => judge(report, &name, ran),
+            Err(error) => report.fail(&name, &format!("{error:#}")),
+        }
     }
-    let ran: u64 = guests
-        .iter()
-        .filter_map(|guest| guest.sum)
-        .map(Sum::tests)
-        .sum();
-    if ran < arguments.len() as u64 {
-        let why = format!("{ran} of {} came to an end", arguments.len());
+    let missing = missing(arguments, &guests);
+    if several && !missing.is_empty() {
+        let why = format!("did not come to an end: {}", missing.join(" "));
         report.fail(&name, &why);
     }
     Ok(())
@@ -288,13 +294,18 @@ fn judge(report: &mut Report, name: &str, guest: &Ran) {
         sum,
         finished,
         failures,
+        ..
     } = guest;
     match sum {
         Some(sum) => report.add_with(name, *sum, failures),
-        None => report.fail(
-            name,
-            &format!("no results; the log is {}", finished.log.display()),
-        ),
+        None => {
+            let mut why = format!("no results; the log is {}", finished.log.display());
+            for failure in failures {
+                why.push('\n');
+                why.push_str(failure);
+            }
+            report.fail(name, &why);
+        }
     }
     // The tests themselves may all pass in a kernel that complains.
     let failed = sum.is_some_and(|sum| sum.failed > 0);
@@ -354,6 +365,10 @@ pub fn run(
     if !options.nvme.is_empty() {
         // What was asked for has to be there.
         environment.push(("REQUIRE_COPY_NVME", "1"));
+    }
+    if options.team.is_some() {
+        // The others take their part of the machine.
+        environment.push(("COPY_SLOW", "2"));
     }
     if options.guest == Guest::Qemu {
         // Processors and devices are slow if they are emulated.

@@ -133,17 +133,8 @@ const ALL: [Suite; 6] = [
     Suite::Qemu,
 ];
 
-/// Those that run in a guest, test by test.
+/// Those that run in a guest, test by test. Each has a debug kernel.
 const GUESTS: [Suite; 5] = [
-    Suite::Um,
-    Suite::Smp,
-    Suite::Qemu,
-    Suite::SmpQemu,
-    Suite::Nvme,
-];
-
-/// Those of them that have a debug kernel.
-const DEBUG: [Suite; 5] = [
     Suite::Um,
     Suite::Smp,
     Suite::Qemu,
@@ -223,14 +214,14 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
     let suites = match suites.as_slice() {
         _ if wanted.all => &every[..],
         [] if !tests.is_empty() => &[Suite::Um],
-        [] if debug => &DEBUG[..],
+        [] if debug => &GUESTS[..],
         [] => &ALL[..],
         suites => suites,
     };
     if !tests.is_empty() && suites.iter().any(|suite| !GUESTS.contains(suite)) {
         bail!("single tests are for the suites um, smp, qemu, smp-qemu and nvme, which run them in a guest");
     }
-    if debug && suites.iter().any(|suite| !DEBUG.contains(suite)) {
+    if debug && suites.iter().any(|suite| !GUESTS.contains(suite)) {
         bail!(
             "--debug is for the suites um, smp, qemu, smp-qemu and nvme, which have guests that can be slow"
         );

@@ -34,11 +34,6 @@ impl fmt::Display for Sum {
 }
 
 impl Sum {
-    /// How many tests came to an end.
-    pub fn tests(self) -> u64 {
-        self.passed + self.failed + self.skipped
-    }
-
     /// Reads what `Display` writes.
     pub fn parse(line: &str) -> Option<Self> {
         let mut parts = line.trim().split(", ");

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Tests that several guests run side by side: each takes the next one that nobody has taken.
 
+use std::collections::HashSet;
 use std::mem::take;
 use std::sync::mpsc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use anyhow::Result;
@@ -16,6 +19,7 @@ use crate::build::Context;
 use crate::build::Guest;
 use crate::build::Kernel;
 use crate::guest::folder;
+use crate::guest::forget;
 use crate::guest::Finished;
 use crate::guest::Options;
 use crate::guest::Team;
@@ -27,6 +31,8 @@ pub struct Ran {
     pub finished: Finished,
     /// What was said about each test that failed.
     pub failures: Vec<String>,
+    /// The tests that came to an end.
+    pub ended: Vec<String>,
 }
 
 /// Runs some tests in as many guests as this machine has room for, and shows what they say.
@@ -35,8 +41,8 @@ pub fn run_together(
     kernel: &Kernel,
     options: &Options,
     tests: &[&str],
-) -> Result<Vec<Ran>> {
-    let size = size(options, tests.len());
+) -> Result<Vec<Result<Ran>>> {
+    let size = size(options, tests);
     let shared = folder(&context.cache)?;
     let member = |number| {
         let team = Team {
@@ -45,17 +51,26 @@ pub fn run_together(
             folder: shared.path().to_path_buf(),
         };
         Options {
-            team: (size > 1).then_some(team),
+            team: Some(team),
             ..options.clone()
         }
     };
+    // What larger teams have left would be taken for theirs.
+    for number in size + 1..=MOST {
+        forget(&context.cache, &member(number));
+    }
     let (sender, lines) = mpsc::channel();
     let mut talks: Vec<Talk> = (0..size).map(|_| Talk::default()).collect();
     let ends: Vec<_> = thread::scope(|scope| {
         let guests: Vec<_> = (1..)
             .zip(0..talks.len())
             .map(|(number, index)| {
-                let (options, sender) = (member(number), sender.clone());
+                let options = if size > 1 {
+                    member(number)
+                } else {
+                    options.clone()
+                };
+                let sender = sender.clone();
                 scope.spawn(move || {
                     let mut show = |line: &str| {
                         let _ = sender.send((index, String::from(line)));
@@ -66,44 +81,66 @@ pub fn run_together(
             .collect();
         // Only the guests have one now, so the lines end with the last of these.
         drop(sender);
-        for (index, line) in lines {
-            if let Some(talk) = talks.get_mut(index) {
-                talk.line(line);
+        loop {
+            match lines.recv_timeout(PATIENCE) {
+                Ok((index, line)) => talks[index].line(line),
+                Err(RecvTimeoutError::Timeout) => talks.iter_mut().for_each(Talk::show),
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         guests.into_iter().map(|guest| guest.join()).collect()
     });
-    let mut all = Vec::new();
-    for (end, mut talk) in ends.into_iter().zip(talks) {
+    let ran = ends.into_iter().zip(talks).map(|(end, mut talk)| {
         talk.show();
         let (sum, finished) = end.map_err(|_| anyhow!("a thread panicked"))??;
         finished.explain(options);
-        all.push(Ran {
+        Ok(Ran {
             sum,
             finished,
             failures: talk.failures.into_texts(),
-        });
-    }
-    Ok(all)
+            ended: talk.ended,
+        })
+    });
+    Ok(ran.collect())
+}
+
+/// Those tests that no guest brought to an end.
+pub fn missing<'a>(tests: &[&'a str], guests: &[Result<Ran>]) -> Vec<&'a str> {
+    let ended: HashSet<&str> = guests
+        .iter()
+        .flatten()
+        .flat_map(|ran| ran.ended.iter().map(String::as_str))
+        .collect();
+    let tests = tests.iter().copied();
+    tests.filter(|test| !ended.contains(test)).collect()
 }
 
 /// So many guests at the most.
-const MOST: u64 = 4;
+const MOST: u32 = 4;
+
+/// After so long, nothing more is said about a test that has failed.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many guests: those with one processor each have a processor of this machine, a test, and memory. What they
-/// have of that together is at most half of what there is.
-fn size(options: &Options, tests: usize) -> u32 {
-    if options.guest != Guest::Um || options.cpus > 1 {
+/// have of that together is at most half of what there is. What is not a list of different tests is for one guest.
+fn size(options: &Options, tests: &[&str]) -> u32 {
+    let different: HashSet<&&str> = tests.iter().filter(|test| is_test(test)).collect();
+    if options.guest != Guest::Um || options.cpus > 1 || different.len() < tests.len() {
         return 1;
     }
     let processors = thread::available_parallelism().map_or(1, |count| count.get());
     let machine = rustix::system::sysinfo();
     let memory = machine.totalram * u64::from(machine.mem_unit);
-    let most = MOST
+    let most = (memory / 2 / options.memory)
         .min(processors as u64)
-        .min(tests as u64)
-        .min(memory / 2 / options.memory);
-    most.max(1) as u32
+        .min(tests.len() as u64);
+    u32::try_from(most).unwrap_or(MOST).clamp(1, MOST)
+}
+
+/// Whether this names one test, and no group or option.
+fn is_test(name: &str) -> bool {
+    let number = name.split_once('/').map(|(_, number)| number);
+    number.is_some_and(|number| number.len() == 3 && number.parse::<u32>().is_ok())
 }
 
 /// What a guest says. The lines about one test stay together: those about one that has passed are shown at once, the
@@ -111,6 +148,7 @@ fn size(options: &Options, tests: usize) -> u32 {
 #[derive(Default)]
 struct Talk {
     failures: Failures,
+    ended: Vec<String>,
     pending: Vec<String>,
 }
 
@@ -119,6 +157,8 @@ impl Talk {
         self.failures.line(&line);
         if is_head(&line) {
             self.show();
+            let name = line.split_whitespace().next();
+            self.ended.extend(name.map(String::from));
         }
         self.pending.push(line);
         if self.pending.first().is_none_or(|first| !tells_more(first)) {
@@ -155,15 +195,23 @@ mod tests {
         assert_eq!(pending("block/037 (zones)  [skipped] 1.0 s"), 1);
         assert_eq!(pending("block/038 (errors)  [passed] 1.0 s"), 0);
         assert_eq!(talk.failures.into_texts().len(), 1);
+        assert_eq!(
+            talk.ended,
+            ["block/035", "block/036", "block/037", "block/038"]
+        );
     }
 
     #[test]
     fn one_test_or_several_processors_are_for_one_guest() {
         let um = Options::new(Guest::Um);
-        assert_eq!(size(&um, 1), 1);
-        assert!((1..=MOST).contains(&u64::from(size(&um, 100))));
+        let two = ["block/035", "block/036"];
+        assert_eq!(size(&um, &two[..1]), 1);
+        assert!((1..=2).contains(&size(&um, &two)));
+        assert_eq!(size(&um, &["block/035", "block/035"]), 1);
+        assert_eq!(size(&um, &["block/", "nvme/"]), 1);
+        assert_eq!(size(&um, &["--smoke", "block/035"]), 1);
         let several = Options { cpus: 4, ..um };
-        assert_eq!(size(&several, 100), 1);
-        assert_eq!(size(&Options::new(Guest::Qemu), 100), 1);
+        assert_eq!(size(&several, &two), 1);
+        assert_eq!(size(&Options::new(Guest::Qemu), &two), 1);
     }
 }
