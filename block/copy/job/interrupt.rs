@@ -28,4 +28,14 @@ impl Interrupt {
             Interrupt::Any => task::signal_pending().then_some(ERESTARTSYS),
         }
     }
+
+    /// The same, while nothing was copied yet: a signal that is not fatal does not count then. If
+    /// it did, a program with a timer would never come to the end where a command takes longer than
+    /// that: each of its calls would end without having copied anything.
+    pub(crate) fn pending_at_start(self) -> Option<Error> {
+        match self {
+            Interrupt::Any => Interrupt::Fatal.pending(),
+            Interrupt::Cancelled(_) | Interrupt::Fatal => self.pending(),
+        }
+    }
 }

@@ -43,6 +43,10 @@ use kernel::{
     prelude::*, //
 };
 
+/// So much of a copy, from its start on, is written in spite of a signal, once it was read. Less
+/// would have a program with a timer read most of its data again and again.
+const FIRST: Sectors = Sectors::from_bytes_floor(1 << 20);
+
 /// What is read and written.
 ///
 /// Where it has to be written in order, a buffer that was read waits until those before it are
@@ -147,14 +151,15 @@ impl Onload {
     }
 
     /// Buffers have come back. What was read is written, unless it lies behind the gap or the copy
-    /// has to end with `interrupt`. Returns whether there were any buffers.
+    /// has to end, with one error for its first part and one for what is behind that. Returns
+    /// whether there were any buffers.
     ///
     /// Context: task; may sleep.
     pub(super) fn take_back(
         &mut self,
         mut back: BufferList,
         gap: &mut Gap<Error>,
-        interrupt: Option<Error>,
+        (at_start, later): (Option<Error>, Option<Error>),
         link: &Link<'_>,
     ) -> bool {
         let mut any = false;
@@ -167,6 +172,7 @@ impl Onload {
             match buffer.tag() {
                 // A gap is noted before its buffer comes back.
                 Some(of) if of.direction == Direction::Read && gap.allows(of.offset) => {
+                    let interrupt = if of.offset < FIRST { at_start } else { later };
                     if let Some(error) = interrupt {
                         gap.note(of.offset, error);
                         link.tracker()

@@ -132,7 +132,6 @@ impl<'a> Job<'a> {
     /// Context: task; may sleep.
     pub(super) fn turn(&mut self) -> Turn {
         loop {
-            let interrupt = self.interrupt.pending();
             let look = if self.onload.has_read_all() {
                 Look::Take
             } else {
@@ -140,11 +139,14 @@ impl<'a> Job<'a> {
                 Look::Keep
             };
             let (mut glance, back) = self.link.tracker().look(look);
+            let (at_start, later) = (self.interrupt.pending_at_start(), self.interrupt.pending());
+            let begun = !self.behind.offset().is_zero() || glance.in_flight > 0;
+            let interrupt = if begun { later } else { at_start };
             self.share.settle(glance.in_flight_len);
             let mut acted = self.take_run(&glance);
             acted |= self
                 .onload
-                .take_back(back, &mut glance.gap, interrupt, &self.link);
+                .take_back(back, &mut glance.gap, (at_start, later), &self.link);
             let stopped = interrupt.is_some() || !glance.gap.allows(self.behind.offset());
             let interrupted = || self.interrupt.pending().is_some();
             acted |= !stopped
@@ -173,13 +175,15 @@ impl<'a> Job<'a> {
         if glance.in_flight > 0 || self.onload.in_flight() > 0 {
             return Turn::Wait(if stopped { 0 } else { self.low(&glance.gap) });
         }
-        if !self.onload.has_read_all() && !stopped {
-            return Turn::Starved;
-        }
-        if let Some(error) = interrupt {
-            if self.behind.offset() < self.link.request().total {
+        let starved = !self.onload.has_read_all() && !stopped;
+        // Any signal keeps a copy from waiting for memory.
+        let interrupt = interrupt.or_else(|| self.interrupt.pending().filter(|_| starved));
+        match interrupt {
+            Some(error) if self.behind.offset() < self.link.request().total => {
                 self.fail(self.behind.offset(), error);
             }
+            None if starved => return Turn::Starved,
+            _ => {}
         }
         Turn::Over
     }

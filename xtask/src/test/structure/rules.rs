@@ -73,7 +73,7 @@ const UNSAFE: [Exception; 10] = [
 
 /// The most code that the engine may be: lines without comments, imports and tests. This is what it
 /// has today, rounded up: it may shrink, and grows only if somebody changes this line.
-const MAX_LINES: usize = 3495;
+const MAX_LINES: usize = 3506;
 
 /// The most of these lines that may mention `unsafe`.
 const MAX_UNSAFE: usize = 78;
