@@ -29,13 +29,13 @@ impl Interrupt {
         }
     }
 
-    /// The same, while nothing was copied yet: a signal that is not fatal does not count then. If
-    /// it did, a program with a timer would never come to the end where a command takes longer than
-    /// that: each of its calls would end without having copied anything.
-    pub(crate) fn pending_at_start(self) -> Option<Error> {
+    /// What ends a copy of which nothing was copied yet. A signal that is not fatal does not. If it
+    /// did, a program with a timer would never come to the end where a command takes longer than
+    /// the timer: none of its calls would copy anything.
+    pub(crate) fn at_start(self) -> Self {
         match self {
-            Interrupt::Any => Interrupt::Fatal.pending(),
-            Interrupt::Cancelled(_) | Interrupt::Fatal => self.pending(),
+            Interrupt::Any => Interrupt::Fatal,
+            Interrupt::Cancelled(_) | Interrupt::Fatal => self,
         }
     }
 }

@@ -16,6 +16,7 @@ use super::{
         Use,
         MAX, //
     },
+    interrupt::Interrupt,
     link::{
         error_of_io,
         Link, //
@@ -43,8 +44,8 @@ use kernel::{
     prelude::*, //
 };
 
-/// So much of a copy, from its start on, is written in spite of a signal, once it was read. Less
-/// would have a program with a timer read most of its data again and again.
+/// A signal that is not fatal stops only what lies behind this first part of a copy. If the part
+/// were smaller, a program with a timer would read most of its data again and again.
 const FIRST: Sectors = Sectors::from_bytes_floor(1 << 20);
 
 /// What is read and written.
@@ -151,17 +152,17 @@ impl Onload {
     }
 
     /// Buffers have come back. What was read is written, unless it lies behind the gap or the copy
-    /// has to end, with one error for its first part and one for what is behind that. Returns
-    /// whether there were any buffers.
+    /// has to end because of `interrupt`. Returns whether there were any buffers.
     ///
     /// Context: task; may sleep.
     pub(super) fn take_back(
         &mut self,
         mut back: BufferList,
         gap: &mut Gap<Error>,
-        (at_start, later): (Option<Error>, Option<Error>),
+        interrupt: Interrupt,
         link: &Link<'_>,
     ) -> bool {
+        let start = interrupt.at_start();
         let mut any = false;
         while let Some(buffer) = back.pop() {
             any = true;
@@ -172,8 +173,8 @@ impl Onload {
             match buffer.tag() {
                 // A gap is noted before its buffer comes back.
                 Some(of) if of.direction == Direction::Read && gap.allows(of.offset) => {
-                    let interrupt = if of.offset < FIRST { at_start } else { later };
-                    if let Some(error) = interrupt {
+                    let interrupt = if of.offset < FIRST { start } else { interrupt };
+                    if let Some(error) = interrupt.pending() {
                         gap.note(of.offset, error);
                         link.tracker()
                             .progress(|progress| progress.note(of.offset, error));

@@ -139,14 +139,14 @@ impl<'a> Job<'a> {
                 Look::Keep
             };
             let (mut glance, back) = self.link.tracker().look(look);
-            let (at_start, later) = (self.interrupt.pending_at_start(), self.interrupt.pending());
+            let start = self.interrupt.at_start();
             let begun = !self.behind.offset().is_zero() || glance.in_flight > 0;
-            let interrupt = if begun { later } else { at_start };
+            let interrupt = if begun { self.interrupt } else { start }.pending();
             self.share.settle(glance.in_flight_len);
             let mut acted = self.take_run(&glance);
             acted |= self
                 .onload
-                .take_back(back, &mut glance.gap, (at_start, later), &self.link);
+                .take_back(back, &mut glance.gap, self.interrupt, &self.link);
             let stopped = interrupt.is_some() || !glance.gap.allows(self.behind.offset());
             let interrupted = || self.interrupt.pending().is_some();
             acted |= !stopped
@@ -177,8 +177,7 @@ impl<'a> Job<'a> {
         }
         let starved = !self.onload.has_read_all() && !stopped;
         // Any signal keeps a copy from waiting for memory.
-        let interrupt = interrupt.or_else(|| self.interrupt.pending().filter(|_| starved));
-        match interrupt {
+        match interrupt.or_else(|| self.interrupt.pending().filter(|_| starved)) {
             Some(error) if self.behind.offset() < self.link.request().total => {
                 self.fail(self.behind.offset(), error);
             }
