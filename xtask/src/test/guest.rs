@@ -9,9 +9,7 @@ use anyhow::Result;
 
 use super::report::Report;
 use super::report::Sum;
-use super::team::missing;
-use super::team::run_together;
-use super::team::Ran;
+use super::team;
 use crate::build::Context;
 use crate::build::Flavour;
 use crate::build::Guest;
@@ -266,60 +264,7 @@ pub fn check(
     }
     tools::build(context)?;
     let kernel = crate::build::build(context, options.variant(), When::Changed)?;
-    let guests = run_together(context, &kernel, options, arguments)?;
-    let name = format!("tests in {}", kernel.variant);
-    let several = guests.len() > 1;
-    for (number, guest) in (1..).zip(&guests) {
-        let name = if several {
-            format!("{name}, guest {number}")
-        } else {
-            name.clone()
-        };
-        match guest {
-            Ok(ran) => judge(report, &name, ran),
-            Err(error) => report.fail(&name, &format!("{error:#}")),
-        }
-    }
-    let missing = missing(arguments, &guests);
-    if several && !missing.is_empty() {
-        let why = format!("did not come to an end: {}", missing.join(" "));
-        report.fail(&name, &why);
-    }
-    Ok(())
-}
-
-/// Adds what a guest did.
-fn judge(report: &mut Report, name: &str, guest: &Ran) {
-    let Ran {
-        sum,
-        finished,
-        failures,
-        ..
-    } = guest;
-    match sum {
-        Some(sum) => report.add_with(name, *sum, failures),
-        None => {
-            let mut why = format!("no results; the log is {}", finished.log.display());
-            for failure in failures {
-                why.push('\n');
-                why.push_str(failure);
-            }
-            report.fail(name, &why);
-        }
-    }
-    // The tests themselves may all pass in a kernel that complains.
-    let failed = sum.is_some_and(|sum| sum.failed > 0);
-    if !finished.problems.is_empty() {
-        report.fail(
-            &format!("{name}: the kernel's log"),
-            &finished.problems.join("\n"),
-        );
-    } else if sum.is_some() && !failed && finished.outcome != Outcome::Exit(0) {
-        report.fail(
-            name,
-            &format!("the guest ended with {:?}", finished.outcome),
-        );
-    }
+    team::run(context, report, &kernel, options, arguments)
 }
 
 /// Boots a kernel and runs a script, which has to end well. What it says tells why it did not.

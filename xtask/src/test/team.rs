@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Tests that several guests run side by side: each takes the next one that nobody has taken.
+//! Several guests share a list of tests. Each guest takes the next test that no other has taken.
 
 use std::collections::HashSet;
 use std::mem::take;
@@ -13,7 +13,8 @@ use anyhow::Result;
 
 use super::failures::is_head;
 use super::failures::Failures;
-use super::guest::run;
+use super::guest;
+use super::report::Report;
 use super::report::Sum;
 use crate::build::Context;
 use crate::build::Guest;
@@ -22,21 +23,52 @@ use crate::guest::folder;
 use crate::guest::forget;
 use crate::guest::Finished;
 use crate::guest::Options;
+use crate::guest::Outcome;
 use crate::guest::Team;
 
-/// What a guest did.
-pub struct Ran {
-    /// Nothing if it did not come to its end.
-    pub sum: Option<Sum>,
-    pub finished: Finished,
-    /// What was said about each test that failed.
-    pub failures: Vec<String>,
-    /// The tests that came to an end.
-    pub ended: Vec<String>,
+/// Runs some tests in as many guests as this machine has room for, and adds their results.
+pub fn run(
+    context: &Context,
+    report: &mut Report,
+    kernel: &Kernel,
+    options: &Options,
+    tests: &[&str],
+) -> Result<()> {
+    let guests = run_together(context, kernel, options, tests)?;
+    let all = format!("tests in {}", kernel.variant);
+    let several = guests.len() > 1;
+    for (number, guest) in (1..).zip(&guests) {
+        let name = if several {
+            format!("{all}, guest {number}")
+        } else {
+            all.clone()
+        };
+        match guest {
+            Ok(ran) => judge(report, &name, ran),
+            Err(error) => report.fail(&name, &format!("{error:#}")),
+        }
+    }
+    let missing = missing(tests, &guests);
+    if several && !missing.is_empty() {
+        let why = format!("did not come to an end: {}", missing.join(" "));
+        report.fail(&all, &why);
+    }
+    Ok(())
 }
 
-/// Runs some tests in as many guests as this machine has room for, and shows what they say.
-pub fn run_together(
+/// What a guest did.
+struct Ran {
+    /// Nothing if it did not come to its end.
+    sum: Option<Sum>,
+    finished: Finished,
+    /// What was said about each test that failed.
+    failures: Vec<String>,
+    /// The tests that came to an end.
+    ended: Vec<String>,
+}
+
+/// Starts the guests, and shows what they say until all of them have ended.
+fn run_together(
     context: &Context,
     kernel: &Kernel,
     options: &Options,
@@ -75,7 +107,7 @@ pub fn run_together(
                     let mut show = |line: &str| {
                         let _ = sender.send((index, String::from(line)));
                     };
-                    run(context, kernel, &options, tests, &mut show)
+                    guest::run(context, kernel, &options, tests, &mut show)
                 })
             })
             .collect();
@@ -104,8 +136,42 @@ pub fn run_together(
     Ok(ran.collect())
 }
 
+/// Adds what a guest did.
+fn judge(report: &mut Report, name: &str, guest: &Ran) {
+    let Ran {
+        sum,
+        finished,
+        failures,
+        ..
+    } = guest;
+    match sum {
+        Some(sum) => report.add_with(name, *sum, failures),
+        None => {
+            let mut why = format!("no results; the log is {}", finished.log.display());
+            for failure in failures {
+                why.push('\n');
+                why.push_str(failure);
+            }
+            report.fail(name, &why);
+        }
+    }
+    // The tests themselves may all pass in a kernel that complains.
+    let failed = sum.is_some_and(|sum| sum.failed > 0);
+    if !finished.problems.is_empty() {
+        report.fail(
+            &format!("{name}: the kernel's log"),
+            &finished.problems.join("\n"),
+        );
+    } else if sum.is_some() && !failed && finished.outcome != Outcome::Exit(0) {
+        report.fail(
+            name,
+            &format!("the guest ended with {:?}", finished.outcome),
+        );
+    }
+}
+
 /// Those tests that no guest brought to an end.
-pub fn missing<'a>(tests: &[&'a str], guests: &[Result<Ran>]) -> Vec<&'a str> {
+fn missing<'a>(tests: &[&'a str], guests: &[Result<Ran>]) -> Vec<&'a str> {
     let ended: HashSet<&str> = guests
         .iter()
         .flatten()
@@ -115,14 +181,14 @@ pub fn missing<'a>(tests: &[&'a str], guests: &[Result<Ran>]) -> Vec<&'a str> {
     tests.filter(|test| !ended.contains(test)).collect()
 }
 
-/// So many guests at the most.
+/// The most guests that run side by side.
 const MOST: u32 = 4;
 
-/// After so long, nothing more is said about a test that has failed.
+/// The lines about a test that has failed follow each other within this time.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How many guests: those with one processor each have a processor of this machine, a test, and memory. What they
-/// have of that together is at most half of what there is. What is not a list of different tests is for one guest.
+/// How many guests run side by side. Each has one processor of its own and runs a test at least. Together they take
+/// half of the machine's memory at most. One guest runs what is not a list of different tests.
 fn size(options: &Options, tests: &[&str]) -> u32 {
     let different: HashSet<&&str> = tests.iter().filter(|test| is_test(test)).collect();
     if options.guest != Guest::Um || options.cpus > 1 || different.len() < tests.len() {
