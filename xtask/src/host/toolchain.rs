@@ -165,6 +165,9 @@ impl Toolchain {
             ("CCACHE_DIR", cache.root().join("ccache")),
             // The kernel's build stamps would make every compilation unique otherwise.
             ("CCACHE_NOHASHDIR", PathBuf::from("1")),
+            // It knows what was included from the file that the compiler writes for kbuild, and trusts it as kbuild
+            // does. Else it preprocesses each file once more, and a first build takes a quarter longer.
+            ("CCACHE_DEPEND", PathBuf::from("1")),
         ];
         if let Some(llvm) = &self.llvm {
             let library = PathBuf::from(format!("/usr/lib/llvm{}/lib", llvm.suffix));
