@@ -26,7 +26,7 @@ use kernel::{
     block::{
         bdev::BlockDevice,
         bio::WriteHint,
-        buffer,
+        buffer::part_of,
         copy::{
             limits::CopyLimits,
             CopyDomain,
@@ -259,13 +259,12 @@ impl<'a> Request<'a> {
         command_limits(self.src_bdev, self.dst_bdev)
     }
 
-    /// Most that one buffer takes: one request of either device.
-    pub(crate) fn buffer_len(&self) -> Sectors {
+    /// Most of `len` sectors that one buffer takes, so that some of them fill a request.
+    pub(crate) fn buffer_len(&self, len: Sectors) -> Sectors {
         let (src, dst) = (self.src_bdev.limits(), self.dst_bdev.limits());
         let block = self.block();
-        let most = src.max_sectors().min(dst.max_sectors());
-        let buffer = Sectors::from_bytes_floor(buffer::SIZE as u64);
-        most.min(buffer).round_down(block).max(block)
+        let request = src.max_sectors().min(dst.max_sectors()).min(len);
+        part_of(request, block).max(block)
     }
 
     /// The order in which what was read has to be written.

@@ -109,10 +109,9 @@ impl Onload {
         link: &Link<'a>,
         interrupted: impl Fn() -> bool,
     ) -> bool {
-        let most = link.request().buffer_len();
         let mut read = false;
         while !(self.extent.is_zero() || read && interrupted()) {
-            let limits = CommandLimits::one_to_one(most.min(self.extent));
+            let limits = CommandLimits::one_to_one(link.request().buffer_len(self.extent));
             let Some(chunk) = behind.peek(&limits) else {
                 break;
             };

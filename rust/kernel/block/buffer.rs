@@ -40,9 +40,11 @@ use core::{
 };
 
 mod charge;
+mod part;
 mod pool;
 
 pub use charge::Charge;
+pub use part::part_of;
 pub use pool::{
     BufferPool,
     Share, //

@@ -33,8 +33,8 @@ const RING: usize = 3;
 /// What null_blk has under way at a time.
 const QUEUE: u64 = 64;
 
-/// Sectors of the largest request of null_blk by itself: 127.5 KiB. Two buffers of the kernel's engine, of 64 KiB each,
-/// do not fit into it.
+/// Sectors of the largest request of null_blk by itself: 127.5 KiB. Two whole buffers of the engine, of 64 KiB each, do
+/// not fit into it.
 const SMALL_REQUEST: u32 = 255;
 
 const OFFLOAD_GOAL: Goal = Goal::AtLeast(0.8);
