@@ -135,12 +135,14 @@ impl Steps<'_> {
         while done < part.len {
             let slice = part.behind(done).first(DETOUR);
             let right = match self.dst.invalidate(&slice.destination()) {
-                Err(error) if error == EBUSY => self.through_cache(slice)?,
-                result => result.map(|()| slice.len)?,
+                Err(error) if error == EBUSY => self.through_cache(slice),
+                result => result.map(|()| slice.len),
             };
-            done += right;
-            if right < slice.len {
-                break;
+            match right {
+                Ok(right) if right == slice.len => done += right,
+                Err(error) if done == 0 => return Err(error),
+                // The next step tries the rest once more.
+                _ => return Ok(done + right.unwrap_or(0)),
             }
         }
         Ok(done)
