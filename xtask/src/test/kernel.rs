@@ -4,7 +4,11 @@
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Child;
 use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+use std::thread;
 
 use anyhow::ensure;
 use anyhow::Context as _;
@@ -77,9 +81,7 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
         &format!("no patch adds more than {MAX_ADDED} lines"),
         &large,
     );
-    for patch in &patches {
-        checkpatch(&work.tree.dir, patch, report)?;
-    }
+    checkpatch(&work.tree.dir, &patches, report)?;
     drop(lock);
     Ok(())
 }
@@ -256,13 +258,28 @@ fn format(work: &Work<'_>, report: &mut Report) {
     report.judge(name, &complaints);
 }
 
-fn checkpatch(tree: &Path, patch: &Path, report: &mut Report) -> Result<()> {
-    let name = format!("checkpatch {}", name_of(patch));
+/// Asks the kernel's `checkpatch.pl` about the patches, as many at a time as there are processors.
+fn checkpatch(tree: &Path, patches: &[&PathBuf], report: &mut Report) -> Result<()> {
     let Some(perl) = find("perl") else {
-        report.skip(&name, "perl is not installed");
+        report.skip("checkpatch", "perl is not installed");
         return Ok(());
     };
-    let output = Command::new(perl)
+    let jobs = thread::available_parallelism().map_or(2, usize::from);
+    for patches in patches.chunks(jobs) {
+        let children: Vec<Child> = patches
+            .iter()
+            .map(|patch| ask_checkpatch(&perl, tree, patch))
+            .collect::<Result<_>>()?;
+        for (patch, child) in patches.iter().zip(children) {
+            let answer = child.wait_with_output().context("cannot run checkpatch")?;
+            judge_checkpatch(patch, &answer, report);
+        }
+    }
+    Ok(())
+}
+
+fn ask_checkpatch(perl: &Path, tree: &Path, patch: &Path) -> Result<Child> {
+    Command::new(perl)
         .current_dir(tree)
         // The repository of the tree has the series' files only: no commits of the kernel, no licences.
         .env("GIT_DIR", "/nonexistent")
@@ -276,9 +293,16 @@ fn checkpatch(tree: &Path, patch: &Path, report: &mut Report) -> Result<()> {
             IGNORED,
         ])
         .arg(patch)
-        .output()
-        .context("cannot run checkpatch")?;
-    let text = String::from_utf8_lossy(&output.stdout);
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot run checkpatch")
+}
+
+fn judge_checkpatch(patch: &Path, answer: &Output, report: &mut Report) {
+    let name = format!("checkpatch {}", name_of(patch));
+    let text = String::from_utf8_lossy(&answer.stdout);
     let prefix = format!("{}:", patch.display());
     let complaints: Vec<String> = text
         .lines()
@@ -286,13 +310,12 @@ fn checkpatch(tree: &Path, patch: &Path, report: &mut Report) -> Result<()> {
         .filter(|line| !line.trim().is_empty())
         .map(String::from)
         .collect();
-    if complaints.is_empty() && !output.status.success() {
-        let why = String::from_utf8_lossy(&output.stderr).into_owned();
+    if complaints.is_empty() && !answer.status.success() {
+        let why = String::from_utf8_lossy(&answer.stderr).into_owned();
         report.fail(&name, &why);
     } else {
         report.judge(&name, &complaints);
     }
-    Ok(())
 }
 
 #[cfg(test)]
