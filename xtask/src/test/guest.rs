@@ -205,7 +205,7 @@ fn these<'a>(only: &'a [String], all: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// How much longer than others a debug kernel may take.
-const DEBUG_FACTOR: u32 = 4;
+const DEBUG_FACTOR: u32 = 6;
 
 /// The guest's processors share those of a machine that may have fewer, and wake each other by signals. So what goes
 /// on alone is slow, and is less: it has been tried on one processor.
