@@ -5,6 +5,7 @@
 use super::SIZE;
 use crate::{
     block::units::Sectors,
+    num::casts::usize_as_u64,
     page::PAGE_SIZE, //
 };
 
@@ -35,8 +36,8 @@ use crate::{
 /// assert_eq!(part(240), Sectors::new(120));
 /// ```
 pub fn part_of(request: Sectors, block: Sectors) -> Sectors {
-    let buffer = Sectors::from_bytes_floor(SIZE as u64);
-    let unit = Sectors::from_bytes_floor(PAGE_SIZE as u64).max(block);
+    let buffer = Sectors::from_bytes_floor(usize_as_u64(SIZE));
+    let unit = Sectors::from_bytes_floor(usize_as_u64(PAGE_SIZE)).max(block);
     let whole = buffer.min(request).round_down(block);
     // 32-bit machines do not divide longer numbers.
     let number = |sectors: Sectors| u32::try_from(sectors.get()).unwrap_or(u32::MAX);
