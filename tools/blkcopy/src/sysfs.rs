@@ -13,6 +13,9 @@ use serde::Serialize;
 /// sysfs counts in these, whatever the logical block size is.
 const SECTOR: u64 = 512;
 
+/// What `copy_max_bytes` is at first at the most. Commands that take longer may be too long for a device's time limit.
+const DEFAULT_MAX_BYTES: u64 = 32 << 20;
+
 /// A device number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DevNo {
@@ -95,7 +98,8 @@ impl Offload {
             }
             Self::SwitchedOff { hw_bytes } => format!(
                 "switched off by the administrator; to switch it on: \
-                 echo {hw_bytes} > /sys/block/{disk}/queue/copy_max_bytes"
+                 echo {} > /sys/block/{disk}/queue/copy_max_bytes",
+                (*hw_bytes).min(DEFAULT_MAX_BYTES)
             ),
             Self::Possible { max_bytes, .. } => {
                 format!(

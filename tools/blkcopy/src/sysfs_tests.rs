@@ -129,6 +129,10 @@ fn every_reason_for_no_offload() {
         (Offload::NoDeviceSupport, "cannot copy"),
         (Offload::SwitchedOff { hw_bytes: 4096 }, "echo 4096 >"),
         (
+            Offload::SwitchedOff { hw_bytes: 1 << 30 },
+            "echo 33554432 >",
+        ),
+        (
             Offload::Possible {
                 max_bytes: 1 << 20,
                 hw_bytes: 1 << 20,
