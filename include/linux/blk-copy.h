@@ -163,7 +163,8 @@ static inline int blkdev_copy_offload(struct blk_copy_params *params,
  * Context: Task context. May sleep, but needs no memory that it could fail to
  * get. A driver that copies in order to do its own I/O needs a @pool of its own.
  *
- * Return: as blkdev_copy_offload(), but never -EOPNOTSUPP
+ * Return: as blkdev_copy_offload(), but -EOPNOTSUPP only if the kernel has no
+ * CONFIG_BLK_COPY_OFFLOAD
  */
 static inline int blkdev_copy_onload(struct blk_copy_params *params,
 				     struct blk_copy_pool *pool)
@@ -182,7 +183,8 @@ static inline int blkdev_copy_onload(struct blk_copy_params *params,
  * Context: Task context. May sleep, but needs no memory that it could fail to
  * get. A driver that copies in order to do its own I/O needs a @pool of its own.
  *
- * Return: as blkdev_copy_offload(), but never -EOPNOTSUPP
+ * Return: as blkdev_copy_offload(), but -EOPNOTSUPP only if the kernel has no
+ * CONFIG_BLK_COPY_OFFLOAD
  */
 static inline int blkdev_copy(struct blk_copy_params *params,
 			      struct blk_copy_pool *pool)
