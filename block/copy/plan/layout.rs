@@ -93,12 +93,21 @@ impl Layout for Flat {
 mod tests {
     use super::{
         super::{
+            Chunk,
             CommandLimits,
             Plan, //
         },
         *, //
     };
+    use core::cell::Cell;
     use kernel::block::units::Sector;
+
+    const LIMITS: CommandLimits = CommandLimits {
+        max: Sectors::new(64),
+        segment: Sectors::ZERO,
+        src_segments: 4,
+        dst_segments: 1,
+    };
 
     /// Stripes of 16 sectors on two devices. The destination's start one sector later if `skewed`;
     /// nothing can be copied to its last stripe, which begins at sector 1072.
@@ -126,12 +135,6 @@ mod tests {
 
     /// Lengths of the chunks, negative for those that no device has, and zero after the last one.
     fn lengths(layout: &Stripes, src: &[(u64, u64)], dst: (u64, u64)) -> [i64; 8] {
-        const LIMITS: CommandLimits = CommandLimits {
-            max: Sectors::new(64),
-            segment: Sectors::ZERO,
-            src_segments: 4,
-            dst_segments: 1,
-        };
         let range = |(start, len)| Range::new(Sector::new(start), Sectors::new(len));
         let Some(dst) = range(dst) else { return [0; 8] };
         let mut list = [dst; 4];
@@ -193,6 +196,41 @@ mod tests {
             lengths(&layout, &[(32, 32)], (1056, 32)),
             [16, -16, 0, 0, 0, 0, 0, 0]
         );
+    }
+
+    /// One device, to which the first answer about the destination belongs; then it is elsewhere.
+    struct Moving {
+        asked: Cell<u64>,
+    }
+
+    impl Layout for Moving {
+        type Domain = bool;
+
+        fn extent(&self, side: Side, range: Range) -> Extent<bool> {
+            let times = u64::from(side == Side::Destination);
+            let asked = self.asked.replace(self.asked.get() + times);
+            Extent {
+                len: range.len(),
+                below: Below::Domain(side == Side::Destination && asked > 0),
+            }
+        }
+    }
+
+    #[test]
+    fn what_moves_while_it_is_planned_is_busy() {
+        let layout = Moving {
+            asked: Cell::new(0),
+        };
+        let range = |start| Range::new(Sector::new(start), Sectors::new(8));
+        let done = range(0).zip(range(1024)).map(|(src, dst)| {
+            let (src, dst) = ([src], [dst]);
+            let plan = Plan::new(&src[..], &dst[..]);
+            let peek = || plan.peek_in(&layout, &LIMITS);
+            let seen = |chunk: Option<Chunk>| chunk.map(|chunk| (chunk.len.get(), chunk.refused));
+            assert_eq!(seen(peek()), Some((8, Some(Reason::Busy))));
+            assert_eq!(seen(peek()), Some((8, Some(Reason::Domain))));
+        });
+        assert!(done.is_some());
     }
 
     #[test]

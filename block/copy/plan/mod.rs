@@ -140,23 +140,25 @@ impl<L: Ranges + Copy> Plan<L> {
         let src = head(Side::Source, self.src_list, self.src)?;
         let dst = head(Side::Destination, self.dst_list, self.dst)?;
         let refused = src.below.refuses(&dst.below);
-        let len = if refused.is_some() {
-            src.len.min(dst.len)
-        } else {
+        let reached = refused.is_none().then(|| {
             let place = dst.below.or(src.below);
             let within = |side, range| {
                 let extent = layout.extent(side, range);
                 extent.below.refuses(&place).is_none().then_some(extent.len)
             };
-            let (max, segments) = (limits.max, limits.src_segments);
-            let src = taken(self.src_list, self.src, max);
-            let src = reach(src, segments, limits.segment, |range| {
+            let src = taken(self.src_list, self.src, limits.max);
+            let src = reach(src, limits.src_segments, limits.segment, |range| {
                 within(Side::Source, range)
             });
             let dst = taken(self.dst_list, self.dst, src);
             reach(dst, limits.dst_segments, Sectors::ZERO, |range| {
                 within(Side::Destination, range)
             })
+        });
+        let (len, refused) = match reached.filter(|len| !len.is_zero()) {
+            Some(len) => (len, None),
+            // What is not refused has moved since the layout was asked first.
+            None => (src.len.min(dst.len), refused.or(Some(Reason::Busy))),
         };
         Some(Chunk {
             offset: self.offset,
@@ -165,7 +167,6 @@ impl<L: Ranges + Copy> Plan<L> {
             src: self.src,
             dst: self.dst,
         })
-        .filter(|chunk| !chunk.len.is_zero())
     }
 
     /// What a chunk of this plan reads.
