@@ -12,6 +12,7 @@ use kernel::{
     alloc::{
         allocator::Kmalloc,
         flags::{
+            __GFP_ACCOUNT,
             __GFP_NOMEMALLOC,
             __GFP_NORETRY,
             __GFP_NOWARN, //
@@ -81,7 +82,7 @@ impl<'a, H, P> Memory<'a, H, P> {
             reserve.0.alloc(flags)?.cast()
         } else {
             // The allocator should not try hard: a chunk of one source will do as well.
-            let flags = flags | __GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC;
+            let flags = flags | __GFP_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC;
             Kmalloc::alloc(Self::layout(count)?, flags, NumaNode::NO_NODE)?.cast()
         };
         // INVARIANT: Just allocated so.

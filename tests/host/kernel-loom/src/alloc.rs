@@ -32,6 +32,7 @@ pub mod flags {
     pub const __GFP_NORETRY: Flags = Flags(2);
     pub const __GFP_NOWARN: Flags = Flags(4);
     pub const __GFP_NOMEMALLOC: Flags = Flags(8);
+    pub const __GFP_ACCOUNT: Flags = Flags(32);
 }
 
 /// A node of memory.
