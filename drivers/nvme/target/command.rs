@@ -304,6 +304,11 @@ impl Handle {
         let (result, copied) = match result {
             Ok(()) => (Ok(()), self.job().to.len()),
             Err((error, copied)) => {
+                // What may not be durable counts as not copied.
+                let copied = match self.0.durability {
+                    Durability::Cached => copied,
+                    Durability::Durable => Sectors::ZERO,
+                };
                 let lengths = self.0.sources().map(CopyRange::len);
                 let missing = first_missing(lengths, copied);
                 (Err((Failure::Failed(error), missing)), copied)

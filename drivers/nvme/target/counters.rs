@@ -16,6 +16,8 @@ pub(crate) enum Ending {
     Failed,
     /// It was not executed, because its connection has ended or its namespace goes away.
     CutOff,
+    /// It was not executed, because its turn did not come in time.
+    Late,
     /// It was not executed, because of the data that came along: too much, too little, or none that
     /// could be read.
     Data,
@@ -25,10 +27,11 @@ pub(crate) enum Ending {
 
 impl Ending {
     /// All of them, in the order of the counters, with their names.
-    const ALL: [(Self, &'static str); 8] = [
+    const ALL: [(Self, &'static str); 9] = [
         (Self::Copied, "copied"),
         (Self::Failed, "failed"),
         (Self::CutOff, "cut_off"),
+        (Self::Late, "late"),
         (Self::Data, "refused_data"),
         (Self::Refused(Reason::InvalidField), "refused_field"),
         (Self::Refused(Reason::TooLarge), "refused_size"),

@@ -3,8 +3,10 @@
 //! The copies of one namespace: those that are under way, and those that wait for their turn.
 //!
 //! Hosts decide how many commands they send. Here it is decided how many of them are under way, and
-//! with that how much memory and how many threads they take. The others wait without any, and are
-//! answered at once when their connection ends.
+//! with that how much memory and how many threads they take. The others wait without any, those of
+//! all hosts in one line. Who has stood there for too long is sent away when it is his turn, as is
+//! who is not to be executed any more. So the line is never much longer than that, whatever other
+//! hosts send.
 
 use crate::{
     command,
@@ -13,6 +15,7 @@ use crate::{
         Ending, //
     },
     request::{
+        Failure,
         Request,
         RequestList, //
     }, //
@@ -34,12 +37,17 @@ use kernel::{
         SpinLockIrq, //
     },
     task,
+    time::Delta,
     workqueue::{
         self,
         Work,
         WorkItem, //
     }, //
 };
+
+/// A command that has waited for so long is not begun any more. Hosts of Linux give the shortest one
+/// 30 s, and lose the connection with all of its reads and writes when those are over.
+const MOST_WAIT: Delta = Delta::from_secs(20);
 
 /// What a namespace lies on.
 pub(crate) enum Backing {
@@ -135,15 +143,18 @@ impl CopyQueue {
         let _ = workers().enqueue(Arc::from(self));
     }
 
-    /// Takes the next command, if one more may be under way.
-    fn next(&self) -> Option<Request> {
+    /// Takes the next command, if one more may be under way. Returns as well why it is not to be
+    /// executed.
+    fn next(&self) -> Option<(Request, Option<Failure>)> {
         let mut state = self.state.lock();
         if state.under_way >= self.backing.most() {
             return None;
         }
-        let request = state.waiting.pop()?;
+        let (request, waited) = state.waiting.pop()?;
         state.under_way += 1;
-        Some(request)
+        let late = (waited > MOST_WAIT).then_some(Failure::Late);
+        let failure = request.cut_off().or(late);
+        Some((request, failure))
     }
 
     /// A command is not under way any more, and so many sectors of it were copied. It has not been
@@ -180,8 +191,8 @@ impl WorkItem for CopyQueue {
     type Pointer = Arc<Self>;
 
     fn run(this: Arc<Self>) {
-        while let Some(request) = this.next() {
-            match request.cut_off() {
+        while let Some((request, failure)) = this.next() {
+            match failure {
                 None => command::begin(&this, request),
                 Some(failure) => {
                     Self::ended(this.as_arc_borrow(), failure.ending(), Sectors::ZERO);

@@ -27,7 +27,8 @@ use kernel::{
     bindings,
     block::bdev::BlockDevice,
     error::Error,
-    prelude::*, //
+    prelude::*,
+    time::Delta, //
 };
 
 const _: () = assert!(COMMAND_SIZE == size_of::<bindings::nvme_command>());
@@ -37,6 +38,10 @@ const DNR: u16 = status(bindings::NVME_STATUS_DNR);
 
 /// Overlapping I/O Range: a command specific status of the NVM Command Set.
 const OVERLAP: u16 = 0x187;
+
+/// Insufficient Resources: a command specific status of the NVM Command Set. The host is to copy in
+/// another way.
+const RESOURCES: u16 = 0x189;
 
 /// A status, which C has as a wider number.
 const fn status(value: u32) -> u16 {
@@ -56,6 +61,8 @@ pub(crate) enum Failure {
     /// It was not executed, because its namespace is being disabled. The host hears the same of
     /// commands that come later.
     NamespaceGone,
+    /// It was not executed, because its turn did not come in time.
+    Late,
     /// It ended with an error of what the namespace lies on. So many sectors were copied.
     Failed(Error),
 }
@@ -67,6 +74,7 @@ impl Failure {
             Self::Refused(refusal) => Ending::Refused(refusal.reason),
             Self::Data(_) => Ending::Data,
             Self::QueueGone | Self::NamespaceGone => Ending::CutOff,
+            Self::Late => Ending::Late,
             Self::Failed(_) => Ending::Failed,
         }
     }
@@ -209,6 +217,7 @@ impl Request {
             Failure::Data(status) => status,
             Failure::QueueGone => status(bindings::NVME_SC_ABORT_QUEUE),
             Failure::NamespaceGone => status(bindings::NVME_SC_INTERNAL_PATH_ERROR),
+            Failure::Late => RESOURCES,
             Failure::Refused(refusal) => {
                 req.error_loc = refusal.field.offset();
                 req.error_slba = refusal.lba;
@@ -287,6 +296,7 @@ impl RequestList {
         // SAFETY: The request is there, and so is the last one, if there is one.
         unsafe {
             (*req).__bindgen_anon_1.c.next = core::ptr::null_mut();
+            (*req).__bindgen_anon_1.c.since = bindings::ktime_get();
             match self.first.is_null() {
                 true => self.first = req,
                 false => (*self.last).__bindgen_anon_1.c.next = req,
@@ -295,22 +305,25 @@ impl RequestList {
         self.last = req;
     }
 
-    /// Takes the first one.
-    pub(crate) fn pop(&mut self) -> Option<Request> {
+    /// Takes the first one. Returns as well how long it has waited.
+    pub(crate) fn pop(&mut self) -> Option<(Request, Delta)> {
         let req = NonNull::new(self.first)?;
         // SAFETY: By the type invariant, it is there, and linked to the next one.
-        self.first = unsafe { (*req.as_ptr()).__bindgen_anon_1.c.next };
+        let link = unsafe { (*req.as_ptr()).__bindgen_anon_1.c };
+        // SAFETY: The clock may be read in any context.
+        let waited = Delta::from_nanos(unsafe { bindings::ktime_get() } - link.since);
+        self.first = link.next;
         if self.first.is_null() {
             self.last = core::ptr::null_mut();
         }
         // INVARIANT: `push` has had it, and it is not in the list any more.
-        Some(Request(req))
+        Some((Request(req), waited))
     }
 }
 
 impl Drop for RequestList {
     fn drop(&mut self) {
-        while let Some(request) = self.pop() {
+        while let Some((request, _)) = self.pop() {
             drop(request);
         }
     }
