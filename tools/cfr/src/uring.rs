@@ -115,6 +115,12 @@ struct CopyArgs {
     /// Cancel it so many milliseconds later; prints also what came of that
     #[arg(long)]
     cancel_ms: Option<u64>,
+    /// Cancel it so many milliseconds later, and wait in that call for up to 20 s; prints also what came of that
+    #[arg(long, conflicts_with = "cancel_ms")]
+    cancel_now_ms: Option<u64>,
+    /// Cancel all of them so many milliseconds later; prints how many there were
+    #[arg(long, conflicts_with_all = ["cancel_ms", "cancel_now_ms"])]
+    cancel_all_ms: Option<u64>,
     /// Complain when submitting takes longer than so many milliseconds
     #[arg(long)]
     max_submit_ms: Option<u64>,
@@ -187,13 +193,28 @@ impl CopyArgs {
             sleep(Duration::from_millis(after));
             ring.cancel(0, u64::MAX)?;
         }
+        if let Some(after) = self.cancel_all_ms {
+            sleep(Duration::from_millis(after));
+            ring.cancel_all(&dst, u64::MAX)?;
+        }
+        if let Some(after) = self.cancel_now_ms {
+            sleep(Duration::from_millis(after));
+            let result = ring.cancel_now(0, 20);
+            said = format!(", cancel: {}", answer(result.map(|()| 0)));
+        }
         let mut all = Vec::new();
         while ring.under_way() > 0 {
             let done = ring.wait()?;
             match done.tag {
+                u64::MAX if self.cancel_all_ms.is_some() => {
+                    said = format!("{} cancelled", done.result?);
+                }
                 u64::MAX => said = format!(", cancel: {}", answer(done.result)),
                 _ => all.push(outcome(done.result)),
             }
+        }
+        if self.cancel_all_ms.is_some() {
+            return Ok(said);
         }
         let first = *all.first().context("nothing has ended")?;
         ensure!(all.iter().all(|other| *other == first), "{all:?}");

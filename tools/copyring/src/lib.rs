@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-use io_uring::types::{CancelBuilder, Fd};
+use io_uring::types::{CancelBuilder, Fd, Timespec};
 use io_uring::{cqueue, opcode, squeue, IoUring};
 use rustix::io::Errno;
 
@@ -213,6 +213,14 @@ impl Ring {
     pub fn cancel_all(&mut self, file: &impl AsRawFd, own: u64) -> io::Result<()> {
         let all = CancelBuilder::fd(Fd(file.as_raw_fd())).all();
         self.push_raw(opcode::AsyncCancel2::new(all).build().user_data(own))
+    }
+
+    /// Asks for the end of the copy of this name, and waits for that, but no longer than so many seconds. It still
+    /// has to be fetched.
+    pub fn cancel_now(&mut self, tag: u64, seconds: u64) -> io::Result<()> {
+        let limit = Timespec::new().sec(seconds);
+        let submitter = self.ring.submitter();
+        submitter.register_sync_cancel(Some(limit), CancelBuilder::user_data(tag))
     }
 
     /// Submits what was added.
