@@ -40,13 +40,6 @@ pub fn run(args: &CopyArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Repor
         may_be_offloaded(&src, &dst)?;
     }
 
-    let work = Work {
-        src_offset: plan.src_offset,
-        dst_offset: plan.dst_offset,
-        split: Split::new(plan.length, plan.chunk),
-        jobs: usize::from(args.jobs.unwrap_or(1)),
-        einval_is_refusal: !kernel_knows(&src, &dst),
-    };
     let src_file = src.open_for_reading(args.buffered)?;
     let dst_file = dst.open_for_writing(args.buffered, !args.force)?;
     let before = Snapshot::take(&src, &dst);
@@ -55,6 +48,17 @@ pub fn run(args: &CopyArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Repor
     report.engine = match &ring {
         Some(_) => "io_uring",
         None => "copy_file_range",
+    };
+    let jobs = args.jobs.unwrap_or(match &ring {
+        Some(_) => ring::DEPTH,
+        None => 1,
+    });
+    let work = Work {
+        src_offset: plan.src_offset,
+        dst_offset: plan.dst_offset,
+        split: Split::new(plan.length, plan.chunk),
+        jobs: usize::from(jobs),
+        einval_is_refusal: !kernel_knows(&src, &dst),
     };
     let outcome = transfer(args, work, ring, (&src_file, &dst_file), stop, report)?;
     report.counted = before.gained();
