@@ -39,12 +39,16 @@ pub fn run(args: &CopyArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Repor
     if args.require_offload {
         may_be_offloaded(&src, &dst)?;
     }
+    let may_use_ring = may_use_ring(args, &src, &dst)?;
 
+    // Here a destination file comes into being: what can be refused has been refused.
     let src_file = src.open_for_reading(args.buffered)?;
     let dst_file = dst.open_for_writing(args.buffered, !args.force)?;
     let before = Snapshot::take(&src, &dst);
-    let both_devices = src.block().is_some() && dst.block().is_some();
-    let ring = ring(args, both_devices, &dst_file)?;
+    let ring = match may_use_ring {
+        true => open_ring(args, &dst_file)?,
+        false => None,
+    };
     report.engine = match &ring {
         Some(_) => "io_uring",
         None => "copy_file_range",
@@ -76,29 +80,37 @@ pub fn run(args: &CopyArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Repor
     Ok(())
 }
 
-/// The ring to copy with, if that is what was asked for, or is best.
-fn ring(args: &CopyArgs, both_devices: bool, dst: &File) -> Result<Option<Ring>> {
+/// Whether to ask for a ring. Refuses options with which there is none between these two ends.
+fn may_use_ring(args: &CopyArgs, src: &Endpoint, dst: &Endpoint) -> Result<bool, Failure> {
     if args.engine == EngineKind::CopyFileRange {
         if args.require_offload {
             let text = "--require-offload is only possible with io_uring: leave out --engine copy_file_range";
-            return Err(Failure::Refused(text.into()).into());
+            return Err(Failure::Refused(text.into()));
         }
-        return Ok(None);
+        return Ok(false);
     }
-    let possible = both_devices && !args.buffered;
-    let ring = match possible {
-        true => ring::open(usize::from(args.jobs.unwrap_or(ring::DEPTH)), dst),
-        false => Err("it copies between two block devices, and not with --buffered".to_string()),
+    if src.block().is_some() && dst.block().is_some() && !args.buffered {
+        return Ok(true);
+    }
+    let why = "it copies between two block devices, and not with --buffered";
+    without_ring(args, why).map(|()| false)
+}
+
+/// Refuses to go on without a ring if the options ask for one.
+fn without_ring(args: &CopyArgs, why: &str) -> Result<(), Failure> {
+    let option = match args.engine {
+        _ if args.require_offload => "--require-offload",
+        EngineKind::IoUring => "--engine io_uring",
+        EngineKind::Auto | EngineKind::CopyFileRange => return Ok(()),
     };
-    match ring {
+    Err(Failure::Refused(format!("{option} is not possible: {why}")))
+}
+
+/// The ring to copy with, unless this kernel has none and copy_file_range does as well.
+fn open_ring(args: &CopyArgs, dst: &File) -> Result<Option<Ring>, Failure> {
+    match ring::open(usize::from(args.jobs.unwrap_or(ring::DEPTH)), dst) {
         Ok(ring) => Ok(Some(ring)),
-        Err(why) if args.require_offload => {
-            Err(Failure::Refused(format!("--require-offload is not possible: {why}")).into())
-        }
-        Err(_) if args.engine == EngineKind::Auto => Ok(None),
-        Err(why) => {
-            Err(Failure::Refused(format!("--engine io_uring is not possible: {why}")).into())
-        }
+        Err(why) => without_ring(args, &why).map(|()| None),
     }
 }
 

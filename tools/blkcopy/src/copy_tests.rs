@@ -78,10 +78,17 @@ fn an_existing_file_is_not_truncated() {
 #[test]
 fn nothing_is_made_when_refused() {
     let bench = Bench::new(1000);
-    let (result, report) = bench.run("--length 2000");
-    assert_eq!(exit_code(&result.unwrap_err()), 3);
-    assert_eq!(report.bytes, 0);
-    assert!(!bench.path("dst").exists());
+    for options in [
+        "--length 2000",
+        "--engine io_uring",
+        "--require-offload",
+        "--require-offload --engine copy_file_range",
+    ] {
+        let (result, report) = bench.run(options);
+        assert_eq!(exit_code(&result.unwrap_err()), 3, "{options}");
+        assert_eq!(report.bytes, 0);
+        assert!(!bench.path("dst").exists(), "{options}");
+    }
 }
 
 #[test]
