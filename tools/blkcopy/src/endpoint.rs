@@ -65,7 +65,7 @@ impl Endpoint {
         if path.symlink_metadata().is_ok() {
             return Self::existing(path, sysfs);
         }
-        if path.starts_with("/dev") {
+        if path.starts_with("/dev") || folder(path)?.starts_with("/dev") {
             let text = format!(
                 "{} does not exist; a regular file is not created under /dev",
                 path.display()
@@ -173,6 +173,17 @@ impl Endpoint {
     }
 }
 
+/// The folder in which `path` lies, without links and dots.
+fn folder(path: &Path) -> Result<PathBuf> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    folder
+        .canonicalize()
+        .with_context(|| format!("cannot look at {}", folder.display()))
+}
+
 /// The type that `custom_flags` wants; the flags used here are small.
 fn flag_bits(flags: OFlags) -> i32 {
     i32::try_from(flags.bits()).unwrap_or(0)
@@ -216,5 +227,37 @@ impl Mover for Files<'_> {
             .write_all_at(&buf[..got], dst)
             .map_err(|error| broken("writing", error))?;
         Ok(got as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::exit_code;
+
+    #[test]
+    fn no_file_is_made_under_dev() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("/dev", &link).unwrap();
+        for path in [
+            Path::new("/dev/no-such-disk"),
+            Path::new("/dev/no-such-folder/disk"),
+            Path::new("/tmp/../dev/no-such-disk"),
+            Path::new("/dev/../dev/./no-such-disk"),
+            &link.join("no-such-disk"),
+        ] {
+            let refused = Endpoint::destination(path, &Sysfs::default()).unwrap_err();
+            assert_eq!(exit_code(&refused), 3, "{}", path.display());
+        }
+        let new = Endpoint::destination(&dir.path().join("new"), &Sysfs::default()).unwrap();
+        assert!(matches!(new.kind, Kind::New));
+    }
+
+    #[test]
+    fn a_name_alone_is_in_this_folder() {
+        let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+        assert_eq!(folder(Path::new("new")).unwrap(), here);
+        assert!(folder(Path::new("/no-such-folder/new")).is_err());
     }
 }
