@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -46,17 +47,15 @@ pub struct Users {
 impl Users {
     /// Asks `/proc`.
     pub fn of_this_system() -> Result<Self> {
-        let read = |path: &str| {
-            fs::read_to_string(path)
-                .with_context(|| format!("cannot read {path}; is /proc mounted?"))
-        };
+        Self::read(Path::new("/proc"), &device_number)
+    }
+
+    fn read(proc: &Path, resolve: &dyn Fn(&Path) -> Option<DevNo>) -> Result<Self> {
+        let mounts = text(&proc.join("self/mountinfo"))?;
+        let mounts = mounts.with_context(|| format!("{} is not mounted", proc.display()))?;
         // A kernel without swap has no such file.
-        let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
-        Ok(Self::parse(
-            &read("/proc/self/mountinfo")?,
-            &swaps,
-            &device_number,
-        ))
+        let swaps = text(&proc.join("swaps"))?.unwrap_or_default();
+        Ok(Self::parse(&mounts, &swaps, resolve))
     }
 
     /// `resolve` tells the number of a block device's path.
@@ -105,6 +104,16 @@ impl Users {
             );
         }
         Ok(uses)
+    }
+}
+
+/// What is in a file, if there is one. Paths in it may have bytes that are no UTF-8: these are replaced, so
+/// that the other lines count.
+fn text(path: &Path) -> Result<Option<String>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }
 
@@ -238,6 +247,31 @@ Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority
         };
         assert_eq!(uses("", SWAPS, "250:0", &fake), [held, swap.clone()]);
         assert_eq!(uses("", SWAPS, "259:1", &fake), [swap]);
+    }
+
+    #[test]
+    fn paths_that_are_no_text_hide_no_others() {
+        let proc = tempfile::tempdir().unwrap();
+        let path = |name: &str| proc.path().join(name);
+        let read = || Users::read(proc.path(), &resolve);
+        assert!(read().is_err());
+        fs::create_dir(path("self")).unwrap();
+        let mounts = [
+            b"35 22 0:43 / /mnt/\xff rw - tmpfs none rw\n",
+            MOUNTS.as_bytes(),
+        ]
+        .concat();
+        fs::write(path("self/mountinfo"), mounts).unwrap();
+        let users = read().unwrap();
+        assert_eq!(users.mounts[&devno("259:0")], "/mnt/with space");
+        assert_eq!(users.mounts[&devno("0:43")], "/mnt/\u{fffd}");
+        assert_eq!(users.swaps, []);
+        let swaps = [SWAPS.as_bytes(), b"/\xff file\t1024\t0\t-4\n"].concat();
+        fs::write(path("swaps"), swaps).unwrap();
+        assert_eq!(read().unwrap().swaps, [devno("259:1")]);
+        fs::remove_file(path("swaps")).unwrap();
+        fs::create_dir(path("swaps")).unwrap();
+        assert!(read().is_err());
     }
 
     #[test]
