@@ -26,6 +26,14 @@ impl Split {
         Self { length, chunk }
     }
 
+    /// The same in pieces of at most `chunk` bytes.
+    pub fn at_most(self, chunk: u64) -> Self {
+        Self {
+            chunk: self.chunk.min(chunk),
+            ..self
+        }
+    }
+
     pub fn length(&self) -> u64 {
         self.length
     }
@@ -88,6 +96,8 @@ mod tests {
         let expected = [(0, 4), (4, 4), (8, 2)].map(|(offset, len)| Piece { offset, len });
         assert_eq!(pieces, expected);
         assert_eq!(Split::new(0, 4).get(0), None);
+        assert_eq!(Split::new(10, 0).at_most(4).count(), 3);
+        assert_eq!(Split::new(10, 4).at_most(5).count(), 3);
         assert_eq!(Split::new(9, 0).get(0), Some(Piece { offset: 0, len: 9 }));
     }
 

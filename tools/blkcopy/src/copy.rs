@@ -175,8 +175,16 @@ fn transfer(
     let add = |bytes| progress.add(bytes);
     let outcome = match ring {
         Some(ring) => {
-            let command = ring::command(args.require_offload);
-            ring::run(work, command, ring, &files, stop, &add)
+            let task = ring::Task {
+                batches: Box::new(ring::one_range(work.src_offset, work.split)),
+                length: work.split.length(),
+                src_offset: work.src_offset,
+                dst_offset: work.dst_offset,
+                command: ring::command(args.require_offload),
+                files: &files,
+                jobs: work.jobs,
+            };
+            ring::run(task, ring, stop, &add)
         }
         None => engine::run(work, &files, stop, &add),
     };

@@ -1,25 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `blkcopy gather DEV LIST...`: many ranges to one place, by as few commands as can be.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
-use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use copyring::{Copy, Range, Ring, Source, MAX_RANGES};
+use copyring::{Range, MAX_RANGES};
 
-use crate::chunk::Prefix;
 use crate::cli::GatherArgs;
 use crate::copy::{may_be_written, Snapshot};
-use crate::endpoint::Endpoint;
-use crate::engine::Outcome;
+use crate::endpoint::{Endpoint, Files};
+use crate::engine::Broken;
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::ranges::{self, Batch};
+use crate::ranges;
 use crate::report::Report;
 use crate::ring;
 use crate::size::human;
@@ -54,38 +51,38 @@ pub fn run(args: &GatherArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Rep
     let before = Snapshot::take(&src, &dst);
     let progress = Progress::new("gathering", total, args.json || args.quiet);
     let started = Instant::now();
-    let outcome = Gather {
-        args,
-        ring,
-        files: (&src_file, &dst_file),
-        batches: ranges::batches(&list, MAX_RANGES, MOST),
-        prefix: Prefix::default(),
-        broken: None,
-    }
-    .run(stop, &|bytes| progress.add(bytes));
-    let synced = dst_file.sync_all();
-    drop(progress);
-    let (copied, error) = outcome?;
-    report.timed(copied, started.elapsed());
-    let moved = Outcome {
-        gap_free: copied,
-        total: copied,
-        refused: None,
-        broken: None,
-        stopped: false,
+    let files = Files {
+        src: &src_file,
+        dst: &dst_file,
     };
+    let task = ring::Task {
+        batches: Box::new(ranges::batches(&list, MAX_RANGES, MOST).into_iter()),
+        length: total,
+        src_offset: list.first().map_or(0, |range| range.offset),
+        dst_offset: args.dst_offset,
+        command: ring::command(args.require_offload),
+        files: &files,
+        jobs: usize::from(args.jobs),
+    };
+    let outcome = ring::run(task, ring, stop, &|bytes| progress.add(bytes));
+    let synced = dst_file.sync_all();
+    let copied = outcome.gap_free;
+    report.timed(copied, started.elapsed());
+    drop(progress);
     report.counted = before.gained();
-    (report.path, report.path_detail) = before.judge(&moved);
+    (report.path, report.path_detail) = before.judge(&outcome);
     synced.with_context(|| format!("cannot flush {}", args.device.display()))?;
     if copied == total {
         return Ok(());
     }
     let said = format!("Gathered exactly {copied} of {total} bytes, in the order of the list");
-    Err(match error {
-        Some(error) if args.require_offload && ring::is_not_offloaded(&error) => {
+    Err(match outcome.broken {
+        Some(Broken { error, .. }) if args.require_offload && ring::is_not_offloaded(&error) => {
             Failure::NotOffloaded(format!("the device does not copy this: {error}. {said}"))
         }
-        Some(error) => Failure::Incomplete(format!("the copy failed: {error}. {said}")),
+        Some(Broken { what, error, .. }) => {
+            Failure::Incomplete(format!("{what} failed: {error}. {said}"))
+        }
         None => Failure::Interrupted(said),
     }
     .into())
@@ -156,75 +153,4 @@ fn check(
         }
     }
     Ok(())
-}
-
-struct Gather<'a> {
-    args: &'a GatherArgs,
-    ring: Ring,
-    files: (&'a File, &'a File),
-    batches: Vec<Batch>,
-    prefix: Prefix,
-    broken: Option<(u64, io::Error)>,
-}
-
-impl Gather<'_> {
-    /// Copies. Returns how much of it from the start without a gap, and why not all of it.
-    fn run(
-        mut self,
-        stop: &AtomicBool,
-        on_bytes: &dyn Fn(u64),
-    ) -> Result<(u64, Option<io::Error>)> {
-        let batches = std::mem::take(&mut self.batches);
-        let mut left = batches.iter();
-        let mut under_way: HashMap<u64, &Batch> = HashMap::new();
-        loop {
-            while under_way.len() < usize::from(self.args.jobs)
-                && self.broken.is_none()
-                && !stop.load(Ordering::Relaxed)
-            {
-                let Some(batch) = left.next() else { break };
-                self.push(batch)?;
-                under_way.insert(batch.to, batch);
-            }
-            if under_way.is_empty() {
-                break;
-            }
-            let Some(done) = self.ring.wait_or_signal()? else {
-                continue;
-            };
-            let Some(batch) = under_way.remove(&done.tag) else {
-                continue;
-            };
-            match done.result {
-                Ok(copied) => {
-                    self.prefix.add(batch.to, copied);
-                    on_bytes(copied);
-                    if copied < batch.len {
-                        let why = "the device has copied less, and does not say why";
-                        self.fail(batch.to + copied, io::Error::other(why));
-                    }
-                }
-                Err(error) => self.fail(batch.to, error),
-            }
-        }
-        Ok((self.prefix.gap_free(), self.broken.map(|(_, error)| error)))
-    }
-
-    fn push(&mut self, batch: &Batch) -> io::Result<()> {
-        let copy = Copy {
-            command: ring::command(self.args.require_offload),
-            dst: self.files.1.as_raw_fd(),
-            src: Some(self.files.0.as_raw_fd()),
-            to: self.args.dst_offset + batch.to,
-            len: batch.len,
-            source: Source::Many(&batch.from),
-        };
-        self.ring.push(&copy, batch.to)
-    }
-
-    fn fail(&mut self, at: u64, error: io::Error) {
-        if self.broken.as_ref().is_none_or(|(known, _)| at < *known) {
-            self.broken = Some((at, error));
-        }
-    }
 }

@@ -55,6 +55,23 @@ pub struct Batch {
     pub from: Vec<Range>,
 }
 
+impl Batch {
+    /// What is left of it when so many bytes have been copied.
+    pub fn after(mut self, copied: u64) -> Self {
+        self.to += copied;
+        self.len = self.len.saturating_sub(copied);
+        let mut done = copied;
+        self.from.retain_mut(|range| {
+            let skip = done.min(range.len);
+            done -= skip;
+            range.offset += skip;
+            range.len -= skip;
+            range.len > 0
+        });
+        self
+    }
+}
+
 /// Cuts ranges into batches, in their order, of at most so many ranges and bytes each.
 pub fn batches(ranges: &[Range], most_ranges: usize, most_bytes: u64) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
@@ -118,6 +135,22 @@ mod tests {
         let cut = batches(&ranges, 10, 60);
         assert_eq!(cut[0].from, [range(0, 60)]);
         assert_eq!(cut[1].from, [range(60, 40), range(200, 20)]);
+    }
+
+    #[test]
+    fn the_rest_of_a_batch() {
+        let batch = Batch {
+            to: 1000,
+            len: 160,
+            from: vec![range(0, 100), range(200, 50), range(500, 10)],
+        };
+        let after = |copied| batch.clone().after(copied);
+        assert_eq!(after(0), batch);
+        assert_eq!((after(30).to, after(30).len), (1030, 130));
+        assert_eq!(after(30).from[..2], [range(30, 70), range(200, 50)]);
+        assert_eq!(after(100).from, [range(200, 50), range(500, 10)]);
+        assert_eq!(after(155).from, [range(505, 5)]);
+        assert_eq!((after(160).len, after(160).from.len()), (0, 0));
     }
 
     proptest! {

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Moves the data with io_uring: one task, and many copies under way.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use copyring::{Command, Copy, Done, Source};
+use copyring::{Command, Copy, Done, Range, Source};
 use rustix::io::Errno;
 
 pub use copyring::Ring;
 
-use crate::chunk::{Piece, Prefix};
+use crate::chunk::{Prefix, Split};
 use crate::endpoint::Files;
-use crate::engine::{self, Broken, Mover, Outcome, Work};
+use crate::engine::{Broken, Mover, Outcome};
+use crate::ranges::Batch;
 
 /// Copies under way, if nobody says how many: enough to keep a device busy while its commands end.
 pub const DEPTH: u16 = 4;
@@ -47,17 +48,67 @@ pub fn is_not_offloaded(error: &io::Error) -> bool {
     matches!(error, Some(Errno::OPNOTSUPP | Errno::BUSY))
 }
 
+/// What a copy asks of a ring. A trait so that tests can fail at will.
+pub trait Queue {
+    fn push(&mut self, copy: &Copy<'_>, tag: u64) -> io::Result<()>;
+    fn cancel_all(&mut self, dst: &File) -> io::Result<()>;
+    fn under_way(&self) -> usize;
+    fn wait_or_signal(&mut self) -> io::Result<Option<Done>>;
+}
+
+impl Queue for Ring {
+    fn push(&mut self, copy: &Copy<'_>, tag: u64) -> io::Result<()> {
+        Ring::push(self, copy, tag)
+    }
+
+    fn cancel_all(&mut self, dst: &File) -> io::Result<()> {
+        Ring::cancel_all(self, dst, CANCEL)
+    }
+
+    fn under_way(&self) -> usize {
+        Ring::under_way(self)
+    }
+
+    fn wait_or_signal(&mut self) -> io::Result<Option<Done>> {
+        Ring::wait_or_signal(self)
+    }
+}
+
+/// What to copy, and how.
+pub struct Task<'a> {
+    /// In their order, without gaps between their destinations.
+    pub batches: Box<dyn Iterator<Item = Batch> + 'a>,
+    /// Of all batches.
+    pub length: u64,
+    /// Where the source begins, for messages.
+    pub src_offset: u64,
+    pub dst_offset: u64,
+    pub command: Command,
+    pub files: &'a Files<'a>,
+    pub jobs: usize,
+}
+
+/// The batches of a copy of one range.
+pub fn one_range(src_offset: u64, split: Split) -> impl Iterator<Item = Batch> {
+    let split = split.at_most(copyring::MOST & !0xffff);
+    let pieces = (0..).map_while(move |index| split.get(index));
+    pieces.map(move |piece| Batch {
+        to: piece.offset,
+        len: piece.len,
+        from: vec![Range {
+            offset: src_offset + piece.offset,
+            len: piece.len,
+        }],
+    })
+}
+
 /// A copy that is under way, or to be sent.
-struct Engine<'a> {
-    work: Work,
-    command: Command,
-    files: &'a Files<'a>,
-    ring: Ring,
-    /// The next piece that was not begun.
-    next: u64,
-    /// What is left of pieces that were copied in part.
-    rest: VecDeque<Piece>,
-    under_way: HashMap<u64, Piece>,
+struct Engine<'a, Q> {
+    task: Task<'a>,
+    queue: Q,
+    /// What is left of batches that were copied in part.
+    rest: Vec<Batch>,
+    under_way: HashMap<u64, Batch>,
     prefix: Prefix,
     broken: Option<Broken>,
     cancelled: bool,
@@ -65,21 +116,16 @@ struct Engine<'a> {
 
 /// Moves everything, or as much as can be until an error or `stop`. `on_bytes` is called with what was just
 /// added.
-pub fn run(
-    work: Work,
-    command: Command,
-    ring: Ring,
-    files: &Files<'_>,
+pub fn run<Q: Queue>(
+    task: Task<'_>,
+    queue: Q,
     stop: &AtomicBool,
     on_bytes: &dyn Fn(u64),
 ) -> Outcome {
     let mut engine = Engine {
-        work,
-        command,
-        files,
-        ring,
-        next: 0,
-        rest: VecDeque::new(),
+        task,
+        queue,
+        rest: Vec::new(),
         under_way: HashMap::new(),
         prefix: Prefix::default(),
         broken: None,
@@ -90,12 +136,12 @@ pub fn run(
         gap_free: engine.prefix.gap_free(),
         total: engine.prefix.total(),
         refused: None,
-        stopped: engine.broken.is_none() && engine.prefix.total() < work.split.length(),
+        stopped: engine.broken.is_none() && engine.prefix.total() < engine.task.length,
         broken: engine.broken,
     }
 }
 
-impl Engine<'_> {
+impl<Q: Queue> Engine<'_, Q> {
     fn run(&mut self, stop: &AtomicBool, on_bytes: &dyn Fn(u64)) {
         loop {
             let ends = self.broken.is_some() || stop.load(Ordering::Relaxed);
@@ -104,52 +150,48 @@ impl Engine<'_> {
             } else if !self.cancelled {
                 // What is behind an error would be copied for nothing.
                 self.cancelled = true;
-                let asked = self.ring.cancel_all(self.files.dst, CANCEL);
-                asked.unwrap_or_else(|error| self.fail("io_uring", 0, error));
+                let asked = self.queue.cancel_all(self.task.files.dst);
+                asked.unwrap_or_else(|error| self.fail_all(error));
             }
-            if self.ring.under_way() == 0 {
+            if self.queue.under_way() == 0 {
                 return;
             }
-            match self.ring.wait_or_signal() {
+            match self.queue.wait_or_signal() {
                 Ok(Some(done)) => self.done(done, on_bytes),
                 Ok(None) => {}
-                Err(error) => return self.fail("io_uring", 0, error),
+                Err(error) => return self.fail_all(error),
             }
         }
     }
 
     /// Adds copies until so many are under way as there may be.
     fn fill(&mut self) {
-        while self.under_way.len() < self.work.jobs && self.broken.is_none() {
-            let piece = match self.rest.pop_front() {
-                Some(piece) => piece,
-                None => match self.work.split.get(self.next) {
-                    Some(piece) => {
-                        self.next += 1;
-                        piece
-                    }
-                    None => return,
-                },
+        while self.under_way.len() < self.task.jobs && self.broken.is_none() {
+            let Some(batch) = self.rest.pop().or_else(|| self.task.batches.next()) else {
+                return;
             };
             let copy = Copy {
-                command: self.command,
-                dst: self.files.dst.as_raw_fd(),
-                src: Some(self.files.src.as_raw_fd()),
-                to: self.work.dst_offset + piece.offset,
-                len: piece.len.min(copyring::MOST & !0xffff),
-                source: Source::One(self.work.src_offset + piece.offset),
+                command: self.task.command,
+                dst: self.task.files.dst.as_raw_fd(),
+                src: Some(self.task.files.src.as_raw_fd()),
+                to: self.task.dst_offset + batch.to,
+                len: batch.len,
+                source: match batch.from.as_slice() {
+                    [one] => Source::One(one.offset),
+                    many => Source::Many(many),
+                },
             };
-            match self.ring.push(&copy, piece.offset) {
+            match self.queue.push(&copy, batch.to) {
                 Ok(()) => {
-                    self.under_way.insert(piece.offset, piece);
+                    self.under_way.insert(batch.to, batch);
                 }
-                Err(error) => self.fail("io_uring", piece.offset, error),
+                Err(error) => self.fail("io_uring", &batch, error),
             }
         }
     }
 
     fn done(&mut self, done: Done, on_bytes: &dyn Fn(u64)) {
-        let Some(piece) = self.under_way.remove(&done.tag) else {
+        let Some(batch) = self.under_way.remove(&done.tag) else {
             // The answer to a request to cancel.
             return;
         };
@@ -159,13 +201,13 @@ impl Engine<'_> {
                 Some(Errno::CANCELED) if self.cancelled => return,
                 // Somebody uses a page there, or it cannot be written in any order. The system call has
                 // another way for that.
-                _ if is_not_offloaded(&error) && self.command == Command::Copy => {
-                    match self.call(piece) {
+                _ if is_not_offloaded(&error) && self.task.command == Command::Copy => {
+                    match self.call(&batch) {
                         Ok(copied) => copied,
-                        Err(error) => return self.fail("copy_file_range", piece.offset, error),
+                        Err(error) => return self.fail("copy_file_range", &batch, error),
                     }
                 }
-                _ => return self.fail("the copy", piece.offset, error),
+                _ => return self.fail("the copy", &batch, error),
             },
         };
         if copied == 0 {
@@ -173,33 +215,47 @@ impl Engine<'_> {
                 io::ErrorKind::UnexpectedEof,
                 "the end came too early; did the size change?",
             );
-            return self.fail("the copy", piece.offset, error);
+            return self.fail("the copy", &batch, error);
         }
-        self.prefix.add(piece.offset, copied);
+        self.prefix.add(batch.to, copied);
         on_bytes(copied);
-        if copied < piece.len {
-            self.rest.push_back(Piece {
-                offset: piece.offset + copied,
-                len: piece.len - copied,
-            });
+        // Why it was not all of it is the answer to the rest.
+        if copied < batch.len {
+            self.rest.push(batch.after(copied));
         }
     }
 
-    fn call(&self, piece: Piece) -> io::Result<u64> {
-        let (src, dst) = (self.work.src_offset, self.work.dst_offset);
-        let (src, dst) = (src + piece.offset, dst + piece.offset);
+    /// Copies the first range of a batch, or a part of it.
+    fn call(&self, batch: &Batch) -> io::Result<u64> {
+        let Some(first) = batch.from.first() else {
+            return Ok(0);
+        };
+        let (src, dst) = (first.offset, self.task.dst_offset + batch.to);
         loop {
-            match self.files.copy(src, dst, piece.len) {
+            match self.task.files.copy(src, dst, first.len) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
             }
         }
     }
 
-    fn fail(&mut self, what: &'static str, offset: u64, error: io::Error) {
-        let (src, dst) = (self.work.src_offset + offset, self.work.dst_offset + offset);
-        if self.broken.as_ref().is_none_or(|known| src < known.src) {
-            self.broken = Some(engine::Broken {
+    fn fail(&mut self, what: &'static str, batch: &Batch, error: io::Error) {
+        let start = self.task.src_offset;
+        let src = batch.from.first().map_or(start, |first| first.offset);
+        self.fail_at(what, (src, self.task.dst_offset + batch.to), error);
+    }
+
+    fn fail_all(&mut self, error: io::Error) {
+        self.fail_at(
+            "io_uring",
+            (self.task.src_offset, self.task.dst_offset),
+            error,
+        );
+    }
+
+    fn fail_at(&mut self, what: &'static str, (src, dst): (u64, u64), error: io::Error) {
+        if self.broken.as_ref().is_none_or(|known| dst < known.dst) {
+            self.broken = Some(Broken {
                 what,
                 src,
                 dst,
@@ -208,3 +264,7 @@ impl Engine<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "ring_tests.rs"]
+mod tests;
