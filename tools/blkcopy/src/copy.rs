@@ -70,7 +70,7 @@ pub fn run(args: &CopyArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Repor
     conclude(args, plan, outcome, report)?;
 
     if args.verify {
-        let difference = compare(args, &src, &dst, plan)?;
+        let difference = compare(args, (&src, &dst), plan, stop)?;
         report.verified = Some(difference.is_none());
         if let Some(offset) = difference {
             let (src, dst) = (plan.src_offset + offset, plan.dst_offset + offset);
@@ -318,7 +318,12 @@ impl Snapshot {
 }
 
 /// Opens both ends anew and compares them.
-fn compare(args: &CopyArgs, src: &Endpoint, dst: &Endpoint, plan: Plan) -> Result<Option<u64>> {
+fn compare(
+    args: &CopyArgs,
+    (src, dst): (&Endpoint, &Endpoint),
+    plan: Plan,
+    stop: &AtomicBool,
+) -> Result<Option<u64>> {
     // Devices are read with O_DIRECT also after a buffered copy, so that the
     // media speak and not the page cache; unless the range is too odd for it.
     let blocks = [src, dst]
@@ -339,6 +344,7 @@ fn compare(args: &CopyArgs, src: &Endpoint, dst: &Endpoint, plan: Plan) -> Resul
         (&src, plan.src_offset),
         (&dst, plan.dst_offset),
         plan.length,
+        stop,
         &|n| progress.add(n),
     )
 }
