@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `blkcopy`: see `blkcopy --help`, and the library for how it works.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use blkcopy::cli::{Cli, Command, CopyArgs, GatherArgs};
 use blkcopy::failure::{exit_code, Failure, TERMINATED};
+use blkcopy::progress::tell;
 use blkcopy::report::Report;
 use blkcopy::stats::PathTaken;
 use blkcopy::sysfs::Sysfs;
@@ -20,12 +22,12 @@ fn main() -> ExitCode {
     let signals = Signals::default();
     let result = match (cli.command, cli.copy) {
         (Some(Command::Info(args)), _) => {
-            info::run(&args, &Sysfs::default()).map(|text| println!("{text}"))
+            info::run(&args, &Sysfs::default()).and_then(|text| print(&text))
         }
         (Some(Command::Completions { shell }), _) => {
-            let mut command = Cli::command();
-            clap_complete::generate(shell, &mut command, "blkcopy", &mut std::io::stdout());
-            Ok(())
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "blkcopy", &mut text);
+            write(&text)
         }
         (Some(Command::Man), _) => man(),
         (Some(Command::Gather(args)), _) => gather_command(&args, &signals),
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
-            eprintln!("blkcopy: {err:#}");
+            tell(&format!("blkcopy: {err:#}"));
             ExitCode::from(match err.downcast_ref() {
                 Some(Failure::Interrupted(_)) if signals.terminated() => TERMINATED,
                 _ => exit_code(&err),
@@ -50,9 +52,23 @@ fn main() -> ExitCode {
 }
 
 fn man() -> Result<()> {
-    let page = clap_mangen::Man::new(Cli::command());
-    page.render(&mut std::io::stdout())
-        .context("cannot write the manual page")
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut page)
+        .context("cannot write the manual page")?;
+    write(&page)
+}
+
+/// Writes to standard output. Unlike `print!`, this does not panic where nobody reads it, or the disk is full.
+fn write(text: &[u8]) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text)
+        .and_then(|()| out.flush())
+        .context("cannot write to standard output")
+}
+
+fn print(line: &str) -> Result<()> {
+    write(format!("{line}\n").as_bytes())
 }
 
 fn copy_command(args: &CopyArgs, signals: &Signals) -> Result<()> {
@@ -78,15 +94,16 @@ fn gather_command(args: &GatherArgs, signals: &Signals) -> Result<()> {
 
 /// Prints what has come of a copy.
 fn say(mut report: Report, result: Result<()>, (json, quiet): (bool, bool)) -> Result<()> {
+    let mut printed = Ok(());
     if json {
         report.error = result.as_ref().err().map(|err| format!("{err:#}"));
-        println!("{}", serde_json::to_string(&report)?);
+        printed = print(&serde_json::to_string(&report)?);
     } else if result.is_ok() && !quiet {
-        println!("{}", report.human());
+        printed = print(&report.human());
     } else if result.is_err() && report.path != PathTaken::Nothing {
-        eprintln!("path: {}", report.path.describe());
+        tell(&format!("path: {}", report.path.describe()));
     }
-    result
+    result.and(printed)
 }
 
 /// Signals that have come.

@@ -2,6 +2,7 @@
 //! Progress on standard error: a bar on a terminal, a line now and then
 //! elsewhere, nothing where nothing is wanted.
 
+use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -52,7 +53,7 @@ impl Progress {
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.elapsed() >= EVERY {
             *last = Instant::now();
-            eprintln!("{}", self.line());
+            tell(&self.line());
         }
     }
 
@@ -74,6 +75,11 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Writes a line to standard error. If that is not possible, nobody can be told.
+pub fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Bytes in a second; 0 if no time has passed.
