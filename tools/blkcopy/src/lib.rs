@@ -26,6 +26,7 @@ pub mod failure;
 pub mod gather;
 pub mod info;
 pub mod inuse;
+pub mod man;
 pub mod plan;
 pub mod progress;
 pub mod ranges;

@@ -13,7 +13,7 @@ use blkcopy::progress::tell;
 use blkcopy::report::Report;
 use blkcopy::stats::PathTaken;
 use blkcopy::sysfs::Sysfs;
-use blkcopy::{copy, gather, info};
+use blkcopy::{copy, gather, info, man};
 use clap::{CommandFactory, Parser};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "blkcopy", &mut text);
             write(&text)
         }
-        (Some(Command::Man), _) => man(),
+        (Some(Command::Man), _) => man::page().and_then(|page| write(&page)),
         (Some(Command::Gather(args)), _) => gather_command(&args, &signals),
         (None, Some(args)) => copy_command(&args, &signals),
         (None, None) => Cli::command()
@@ -49,14 +49,6 @@ fn main() -> ExitCode {
             })
         }
     }
-}
-
-fn man() -> Result<()> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Cli::command())
-        .render(&mut page)
-        .context("cannot write the manual page")?;
-    write(&page)
 }
 
 /// Writes to standard output. Unlike `print!`, this does not panic where nobody reads it, or the disk is full.
