@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -25,24 +25,35 @@ use crate::sysfs::{BlockDevice, Sysfs};
 /// The most bytes of one command of this program: a progress bar moves, and an interrupt is heard.
 const MOST: u64 = 256 << 20;
 
-/// Runs the command. The report is filled as far as the copy came, whether or not an error is returned. `stop`
-/// ends the copy at the next chance.
-pub fn run(args: &GatherArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Report) -> Result<()> {
-    let dst = Endpoint::existing(&args.device, sysfs)?;
-    let src = match &args.source {
-        Some(path) => Endpoint::existing(path, sysfs)?,
-        None => dst.clone(),
-    };
+/// Reads the lists of ranges.
+pub fn lists(paths: &[PathBuf]) -> Result<Vec<Range>> {
     let mut list = Vec::new();
-    for path in &args.lists {
+    for path in paths {
         let text = read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let name = path.display().to_string();
         let ranges = ranges::parse(&text, &name);
         list.extend(ranges.map_err(|err| Failure::Refused(format!("{err:#}")))?);
     }
-    let total = ranges::total(&list)?;
+    Ok(list)
+}
+
+/// Gathers these ranges. The report is filled as far as the copy came, whether or not an error is returned. `stop`
+/// ends the copy at the next chance.
+pub fn run(
+    args: &GatherArgs,
+    list: &[Range],
+    sysfs: &Sysfs,
+    stop: &AtomicBool,
+    report: &mut Report,
+) -> Result<()> {
+    let dst = Endpoint::existing(&args.device, sysfs)?;
+    let src = match &args.source {
+        Some(path) => Endpoint::existing(path, sysfs)?,
+        None => dst.clone(),
+    };
+    let total = ranges::total(list)?;
     (report.dst_offset, report.length, report.engine) = (args.dst_offset, total, "io_uring");
-    check(&list, total, args.dst_offset, (&src, &dst))?;
+    check(list, total, args.dst_offset, (&src, &dst))?;
     may_be_written(&dst, sysfs, args.force)?;
 
     let src_file = src.open_for_reading(false)?;
@@ -56,7 +67,7 @@ pub fn run(args: &GatherArgs, sysfs: &Sysfs, stop: &AtomicBool, report: &mut Rep
         dst: &dst_file,
     };
     let task = ring::Task {
-        batches: Box::new(ranges::batches(&list, MAX_RANGES, MOST).into_iter()),
+        batches: Box::new(ranges::batches(list, MAX_RANGES, MOST).into_iter()),
         length: total,
         src_offset: list.first().map_or(0, |range| range.offset),
         dst_offset: args.dst_offset,

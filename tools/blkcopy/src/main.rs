@@ -74,13 +74,17 @@ fn copy_command(args: &CopyArgs, signals: &Signals) -> Result<()> {
 }
 
 fn gather_command(args: &GatherArgs, signals: &Signals) -> Result<()> {
-    signals.catch()?;
     let source = args.source.as_ref().unwrap_or(&args.device);
     let mut report = Report::new(
         source.display().to_string(),
         args.device.display().to_string(),
     );
-    let result = gather::run(args, &Sysfs::default(), &signals.stop, &mut report);
+    // A signal that comes before the lists have been read ends the program: nothing was written.
+    let result = gather::lists(&args.lists).and_then(|list| {
+        signals.catch()?;
+        let sysfs = Sysfs::default();
+        gather::run(args, &list, &sysfs, &signals.stop, &mut report)
+    });
     say(report, result, (args.json, args.quiet))
 }
 
