@@ -45,8 +45,8 @@ use kernel::{
     }, //
 };
 
-/// A command that has waited for so long is not begun any more. Hosts of Linux give the shortest one
-/// 30 s, and lose the connection with all of its reads and writes when those are over.
+/// A command that has waited for so long is not begun any more. Hosts of Linux give the shortest
+/// one 30 s, and lose the connection with all of its reads and writes when those are over.
 const MOST_WAIT: Delta = Delta::from_secs(20);
 
 /// What a namespace lies on.
