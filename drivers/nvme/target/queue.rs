@@ -4,8 +4,8 @@
 //!
 //! Hosts decide how many commands they send. Here it is decided how many of them are under way, and
 //! with that how much memory and how many threads they take. The others wait without any, those of
-//! all hosts in one line. Who has stood there for too long is sent away when it is his turn, as is
-//! who is not to be executed any more. So the line is never much longer than that, whatever other
+//! all hosts in one line. One that has waited for too long is not executed when its turn comes, nor
+//! is one whose connection has ended. So the line is never much longer than that, whatever other
 //! hosts send.
 
 use crate::{
