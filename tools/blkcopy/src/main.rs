@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes to standard output. Unlike `print!`, this does not panic where nobody reads it, or the disk is full.
+/// Writes to standard output. `print!` panics if nobody reads it, or if the disk is full; this returns an error.
 fn write(text: &[u8]) -> Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text)

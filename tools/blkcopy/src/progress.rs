@@ -77,7 +77,7 @@ impl Drop for Progress {
     }
 }
 
-/// Writes a line to standard error. If that is not possible, nobody can be told.
+/// Writes a line to standard error. Drops the line if that fails: there is no other place to say why.
 pub fn tell(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }

@@ -56,7 +56,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// What is left of it when so many bytes have been copied.
+    /// Returns the part of the batch behind its first `copied` bytes.
     pub fn after(mut self, copied: u64) -> Self {
         self.to += copied;
         self.len = self.len.saturating_sub(copied);

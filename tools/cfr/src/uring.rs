@@ -115,10 +115,10 @@ struct CopyArgs {
     /// Cancel it so many milliseconds later; prints also what came of that
     #[arg(long)]
     cancel_ms: Option<u64>,
-    /// Cancel it so many milliseconds later, and wait in that call for up to 20 s; prints also what came of that
+    /// Cancel the copy after so many milliseconds, by a call that waits up to 20 s for its end, and print the answer
     #[arg(long, conflicts_with = "cancel_ms")]
     cancel_now_ms: Option<u64>,
-    /// Cancel all of them so many milliseconds later; prints how many there were
+    /// Cancel all copies after so many milliseconds, and print how many the kernel has found
     #[arg(long, conflicts_with_all = ["cancel_ms", "cancel_now_ms"])]
     cancel_all_ms: Option<u64>,
     /// Complain when submitting takes longer than so many milliseconds

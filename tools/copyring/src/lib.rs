@@ -215,8 +215,8 @@ impl Ring {
         self.push_raw(opcode::AsyncCancel2::new(all).build().user_data(own))
     }
 
-    /// Asks for the end of the copy of this name, and waits for that, but no longer than so many seconds. It still
-    /// has to be fetched.
+    /// Cancels the copy of this name, and waits up to `seconds` until it has ended. [`Ring::wait`] fetches it, as
+    /// it fetches any other.
     pub fn cancel_now(&mut self, tag: u64, seconds: u64) -> io::Result<()> {
         let limit = Timespec::new().sec(seconds);
         let submitter = self.ring.submitter();
