@@ -168,6 +168,10 @@ enum Command {
         /// A tree of upstream's blktests, for the suite blktests; it is only read.
         #[arg(long, value_name = "DIR")]
         tree: Option<PathBuf>,
+        /// So many times, or until something fails: a test that fails once in many runs is to be mended.
+        #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "seeded")]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
     },
 
     /// Measure copies: ways to copy take turns in one guest, and their ratios are shown.

@@ -90,6 +90,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
             all,
             debug,
             tree,
+            rounds,
             ..
         } => {
             let wanted = Wanted {
@@ -97,6 +98,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
                 all,
                 flavour: FlavourArgs { debug, off: false }.flavour(),
                 tree: tree.as_deref(),
+                rounds,
             };
             return test::run(&context, wanted);
         }

@@ -169,6 +169,39 @@ impl Suite {
         let value = self.to_possible_value();
         value.map_or_else(String::new, |value| String::from(value.get_name()))
     }
+
+    /// Runs it, or only these of its tests.
+    fn run(
+        self,
+        context: &Context,
+        report: &mut Report,
+        wanted: &Wanted<'_>,
+        only: &[String],
+    ) -> Result<()> {
+        let flavour = wanted.flavour;
+        if let Some(why) = self.cannot() {
+            report.skip("the suite", &why);
+            return Ok(());
+        }
+        match self {
+            Self::Host => host::run(context, report),
+            Self::Kernel => kernel::run(context, report),
+            Self::Kunit => ktap::run(context, report),
+            Self::Um => guest::um(context, report, flavour, only),
+            Self::Clients => guest::clients(context, report),
+            Self::Qemu => guest::qemu(context, report, flavour, only),
+            Self::Nvme => guest::nvme(context, report, flavour, only),
+            Self::Smp => guest::smp(context, report, flavour, only),
+            Self::SmpQemu => guest::smp_qemu(context, report, flavour, only),
+            Self::Off => off::run(context, report),
+            Self::Arch => arch::run(context, report),
+            Self::Mutants => mutants::run(context, report),
+            Self::Configs => configs::run(context, report),
+            Self::Examples => examples::run(context, report),
+            Self::Series => series::run(context, report),
+            Self::Blktests => blktests::run(context, report, wanted.tree),
+        }
+    }
 }
 
 /// All suites, but for one whose tests another has as well, and one that cannot run without a tree.
@@ -183,12 +216,12 @@ fn every(tree: Option<&Path>) -> Vec<Suite> {
 }
 
 /// Suites, and tests.
-fn sort(targets: Vec<Target>) -> (Vec<Suite>, Vec<String>) {
+fn sort(targets: &[Target]) -> (Vec<Suite>, Vec<String>) {
     let (mut suites, mut tests) = (Vec::new(), Vec::new());
     for target in targets {
         match target {
-            Target::Suite(suite) => suites.push(suite),
-            Target::Test(test) => tests.push(test),
+            Target::Suite(suite) => suites.push(*suite),
+            Target::Test(test) => tests.push(test.clone()),
         }
     }
     (suites, tests)
@@ -203,13 +236,15 @@ pub struct Wanted<'a> {
     pub flavour: Flavour,
     /// A tree of upstream's tests.
     pub tree: Option<&'a Path>,
+    /// How often.
+    pub rounds: u32,
 }
 
 /// Runs suites and prints the sum.
 pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
-    let Wanted { flavour, tree, .. } = wanted;
-    let debug = flavour == Flavour::Debug;
-    let (suites, tests) = sort(wanted.targets);
+    let Wanted { tree, rounds, .. } = wanted;
+    let debug = wanted.flavour == Flavour::Debug;
+    let (suites, tests) = sort(&wanted.targets);
     let every = every(tree);
     let suites = match suites.as_slice() {
         _ if wanted.all => &every[..],
@@ -236,38 +271,26 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
     let mut total = Sum::default();
     let mut lines = Vec::new();
     let mut failures = Vec::new();
-    for suite in suites {
-        let name = suite.name();
-        let cannot = suite.cannot();
-        let began = Instant::now();
-        let (sum, failed) = counted(&name, |report| match suite {
-            _ if cannot.is_some() => {
-                report.skip("the suite", &cannot.unwrap_or_default());
-                Ok(())
-            }
-            Suite::Host => host::run(context, report),
-            Suite::Kernel => kernel::run(context, report),
-            Suite::Kunit => ktap::run(context, report),
-            Suite::Um => guest::um(context, report, flavour, &tests),
-            Suite::Clients => guest::clients(context, report),
-            Suite::Qemu => guest::qemu(context, report, flavour, &tests),
-            Suite::Nvme => guest::nvme(context, report, flavour, &tests),
-            Suite::Smp => guest::smp(context, report, flavour, &tests),
-            Suite::SmpQemu => guest::smp_qemu(context, report, flavour, &tests),
-            Suite::Off => off::run(context, report),
-            Suite::Arch => arch::run(context, report),
-            Suite::Mutants => mutants::run(context, report),
-            Suite::Configs => configs::run(context, report),
-            Suite::Examples => examples::run(context, report),
-            Suite::Series => series::run(context, report),
-            Suite::Blktests => blktests::run(context, report, tree),
-        });
-        lines.push(format!(
-            "{name:9} {:>12}  {sum}",
-            ui::elapsed(began.elapsed())
-        ));
-        total += sum;
-        failures.extend(failed);
+    for round in 1..=rounds {
+        for suite in suites {
+            let name = match rounds {
+                1 => suite.name(),
+                _ => format!("{} {round}/{rounds}", suite.name()),
+            };
+            let began = Instant::now();
+            let (sum, failed) =
+                counted(&name, |report| suite.run(context, report, &wanted, &tests));
+            lines.push(format!(
+                "{name:9} {:>12}  {sum}",
+                ui::elapsed(began.elapsed())
+            ));
+            total += sum;
+            failures.extend(failed);
+        }
+        // Another round would write over what this one has left in the logs.
+        if total.failed > 0 {
+            break;
+        }
     }
     if lines.len() > 1 {
         ui::heading("All suites");
