@@ -153,17 +153,20 @@ enum Command {
         #[arg(value_name = "SUITE|TEST", value_parser = Target::parser())]
         targets: Vec<Target>,
         /// All suites, those that otherwise have to be named as well: takes hours.
-        #[arg(long, conflicts_with_all = ["targets", "debug", "seeded"])]
+        #[arg(long, conflicts_with_all = ["targets", "debug", "kcsan", "seeded"])]
         all: bool,
         /// Kernels with lockdep, KASAN, kmemleak and the like, for um, smp, qemu, smp-qemu and nvme: takes hours.
         #[arg(long)]
         debug: bool,
+        /// Kernels with KCSAN, which looks for data races, for smp, qemu, smp-qemu and nvme: takes hours.
+        #[arg(long, conflicts_with = "debug")]
+        kcsan: bool,
         /// Make the mistakes of `tests/seeded` in the kernel, or those that are named, and see that the tests find
         /// them.
         ///
         /// Each takes a build and a guest, all of them an hour. What was found is remembered: a run that was stopped
         /// goes on.
-        #[arg(long, value_name = "NAME", num_args = 0.., conflicts_with_all = ["targets", "debug"])]
+        #[arg(long, value_name = "NAME", num_args = 0.., conflicts_with_all = ["targets", "debug", "kcsan"])]
         seeded: Option<Vec<String>>,
         /// A tree of upstream's blktests, for the suite blktests; it is only read.
         #[arg(long, value_name = "DIR")]
@@ -218,16 +221,20 @@ struct FlavourArgs {
     /// With lockdep, KASAN, kmemleak and the like: slow, and finds mistakes.
     #[arg(long)]
     debug: bool,
-    /// Our kernel with the option CONFIG_BLK_COPY_OFFLOAD off.
+    /// With KCSAN, which looks for data races, in Rust as well: slow.
     #[arg(long, conflicts_with = "debug")]
+    kcsan: bool,
+    /// Our kernel with the option CONFIG_BLK_COPY_OFFLOAD off.
+    #[arg(long, conflicts_with_all = ["debug", "kcsan"])]
     off: bool,
 }
 
 impl FlavourArgs {
     fn flavour(self) -> Flavour {
-        match (self.debug, self.off) {
-            (true, _) => Flavour::Debug,
-            (_, true) => Flavour::Off,
+        match self {
+            Self { debug: true, .. } => Flavour::Debug,
+            Self { kcsan: true, .. } => Flavour::Kcsan,
+            Self { off: true, .. } => Flavour::Off,
             _ => Flavour::Normal,
         }
     }

@@ -59,9 +59,12 @@ fn alike(variant: Variant) -> Vec<Variant> {
     let flavours = match variant.flavour {
         Flavour::Off | Flavour::Clippy => vec![Flavour::Normal],
         Flavour::Without(_) => Part::ALL.map(Flavour::Without).to_vec(),
-        Flavour::Normal | Flavour::Debug | Flavour::Smp | Flavour::SmpDebug | Flavour::Series => {
-            Vec::new()
-        }
+        Flavour::Normal
+        | Flavour::Debug
+        | Flavour::Kcsan
+        | Flavour::Smp
+        | Flavour::SmpDebug
+        | Flavour::Series => Vec::new(),
     };
     let flavours = flavours.into_iter();
     flavours

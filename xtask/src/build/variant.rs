@@ -28,6 +28,8 @@ pub enum Flavour {
     Off,
     /// With everything that finds mistakes.
     Debug,
+    /// With what finds data races, and several CPUs.
+    Kcsan,
     /// With room for several CPUs, which QEMU's kernels have anyway.
     Smp,
     /// Several CPUs, and everything that finds mistakes.
@@ -87,6 +89,7 @@ impl fmt::Display for Variant {
             Flavour::Normal => "",
             Flavour::Off => "-off",
             Flavour::Debug => "-debug",
+            Flavour::Kcsan => "-kcsan",
             Flavour::Smp => "-smp",
             Flavour::SmpDebug => "-smp-debug",
             Flavour::Clippy => "-clippy",
@@ -101,12 +104,13 @@ impl fmt::Display for Variant {
 
 impl Variant {
     /// Those that some command builds.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::UM,
         Self::of(Guest::Um, Flavour::Off),
         Self::of(Guest::Um, Flavour::Debug),
         Self::of(Guest::Um, Flavour::Smp),
         Self::of(Guest::Um, Flavour::SmpDebug),
+        Self::of(Guest::Um, Flavour::Kcsan),
         Self::of(Guest::Um, Flavour::Clippy),
         Self::SERIES,
         Self::without(Part::BlkCgroup),
@@ -116,6 +120,7 @@ impl Variant {
         Self::of(Guest::Qemu, Flavour::Normal),
         Self::of(Guest::Qemu, Flavour::Off),
         Self::of(Guest::Qemu, Flavour::Debug),
+        Self::of(Guest::Qemu, Flavour::Kcsan),
         Self::ARM,
     ];
 
@@ -187,6 +192,11 @@ impl Variant {
             Flavour::Clippy => names.push(Part::BlkDevZoned.fragment()),
             Flavour::Off => names.push("off"),
             Flavour::Debug => names.push("debug"),
+            Flavour::Kcsan => {
+                // QEMU's kernels have several CPUs anyway.
+                names.extend((self.guest == Guest::Um).then_some("smp"));
+                names.push("kcsan");
+            }
             Flavour::Smp => names.push("smp"),
             Flavour::SmpDebug => names.extend(["smp", "debug"]),
             Flavour::Without(part) => names.push(part.fragment()),

@@ -89,6 +89,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
             targets,
             all,
             debug,
+            kcsan,
             tree,
             rounds,
             ..
@@ -96,7 +97,12 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
             let wanted = Wanted {
                 targets,
                 all,
-                flavour: FlavourArgs { debug, off: false }.flavour(),
+                flavour: FlavourArgs {
+                    debug,
+                    kcsan,
+                    off: false,
+                }
+                .flavour(),
                 tree: tree.as_deref(),
                 rounds,
             };

@@ -33,7 +33,10 @@ pub fn start(
     if options.cpus > MOST_CPUS {
         bail!("User Mode Linux has at most {MOST_CPUS} CPUs here: add `--guest qemu` for more");
     }
-    let several = matches!(options.variant().flavour, Flavour::Smp | Flavour::SmpDebug);
+    let several = matches!(
+        options.variant().flavour,
+        Flavour::Smp | Flavour::SmpDebug | Flavour::Kcsan
+    );
     if options.cpus > 1 && !several {
         bail!(
             "this kernel for User Mode Linux has one CPU: leave --cpus out, or add `--guest qemu`"

@@ -204,7 +204,7 @@ fn these<'a>(only: &'a [String], all: &[&'a str]) -> Vec<&'a str> {
     }
 }
 
-/// How much longer than others a debug kernel may take.
+/// How much longer than others a kernel may take that looks for mistakes.
 const DEBUG_FACTOR: u32 = 6;
 
 /// The guest's processors share those of a machine that may have fewer, and wake each other by signals. So what goes
@@ -237,10 +237,10 @@ pub fn nvme(
 }
 
 impl Options {
-    /// A debug kernel takes several times as long, and half of the memory for itself.
+    /// A kernel that looks for mistakes takes several times as long, and half of the memory for itself.
     fn flavoured(self, flavour: Flavour) -> Self {
         match flavour {
-            Flavour::Debug => Self {
+            Flavour::Debug | Flavour::Kcsan => Self {
                 flavour,
                 memory: self.memory + (1 << 30),
                 timeout: self.timeout * DEBUG_FACTOR,
@@ -322,7 +322,7 @@ pub fn run(
     if options.guest == Guest::Um && options.cpus > 1 {
         environment.extend(SEVERAL_ENVIRONMENT);
     }
-    if options.flavour == Flavour::Debug {
+    if matches!(options.flavour, Flavour::Debug | Flavour::Kcsan) {
         environment.extend(DEBUG_ENVIRONMENT);
     }
     for (name, value) in environment {

@@ -28,7 +28,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::ensure;
 use anyhow::Result;
 use clap::builder::PossibleValue;
 use clap::builder::TypedValueParser;
@@ -142,6 +142,9 @@ const GUESTS: [Suite; 5] = [
     Suite::Nvme,
 ];
 
+/// Those that have a kernel with KCSAN as well.
+const KCSAN: [Suite; 4] = [Suite::Smp, Suite::Qemu, Suite::SmpQemu, Suite::Nvme];
+
 impl Suite {
     /// What the machine has to have for it.
     fn purposes(self) -> &'static [Purpose] {
@@ -243,23 +246,37 @@ pub struct Wanted<'a> {
 /// Runs suites and prints the sum.
 pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
     let Wanted { tree, rounds, .. } = wanted;
-    let debug = wanted.flavour == Flavour::Debug;
     let (suites, tests) = sort(&wanted.targets);
     let every = every(tree);
     let suites = match suites.as_slice() {
         _ if wanted.all => &every[..],
-        [] if !tests.is_empty() => &[Suite::Um],
-        [] if debug => &GUESTS[..],
-        [] => &ALL[..],
+        [] => match (tests.as_slice(), wanted.flavour) {
+            ([], Flavour::Debug) => &GUESTS[..],
+            ([], Flavour::Kcsan) => &KCSAN[..],
+            ([], _) => &ALL[..],
+            (_, Flavour::Kcsan) => &[Suite::Smp],
+            (_, _) => &[Suite::Um],
+        },
         suites => suites,
     };
-    if !tests.is_empty() && suites.iter().any(|suite| !GUESTS.contains(suite)) {
-        bail!("single tests are for the suites um, smp, qemu, smp-qemu and nvme, which run them in a guest");
-    }
-    if debug && suites.iter().any(|suite| !GUESTS.contains(suite)) {
-        bail!(
-            "--debug is for the suites um, smp, qemu, smp-qemu and nvme, which have guests that can be slow"
+    let only = |able: &[Suite], what: &str| {
+        ensure!(
+            suites.iter().all(|suite| able.contains(suite)),
+            "{what} for the suites {}, which run test by test in a guest",
+            able.iter()
+                .map(|suite| suite.name())
+                .collect::<Vec<_>>()
+                .join(", ")
         );
+        Ok(())
+    };
+    if !tests.is_empty() {
+        only(&GUESTS, "single tests are")?;
+    }
+    match wanted.flavour {
+        Flavour::Debug => only(&GUESTS, "--debug is")?,
+        Flavour::Kcsan => only(&KCSAN, "--kcsan is")?,
+        _ => {}
     }
     let possible = suites.iter().filter(|suite| suite.cannot().is_none());
     let purposes: Vec<Purpose> = possible
