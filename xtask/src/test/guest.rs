@@ -76,6 +76,25 @@ fn names(repo: &Path, group: &str, wanted: impl Fn(&str) -> bool) -> Result<Vec<
     Ok(names)
 }
 
+/// All tests that User Mode Linux can run, and those of NVMe devices in QEMU, on devices that do not offload.
+pub fn no_offload(context: &Context, report: &mut Report) -> Result<()> {
+    let options = Options {
+        timeout: Duration::from_secs(3000),
+        no_offload: true,
+        ..Options::new(Guest::Um)
+    };
+    let tests = um_tests(&context.repo)?;
+    let tests: Vec<_> = tests.iter().map(String::as_str).collect();
+    check(context, report, &options, &tests)?;
+    let options = Options {
+        no_offload: true,
+        ..nvme_devices()?
+    };
+    let tests = names(&context.repo, "nvme", |text| text.contains(DEVICE))?;
+    let tests: Vec<_> = tests.iter().map(String::as_str).collect();
+    check(context, report, &options, &tests)
+}
+
 /// The tests with programs that know nothing of copy offload, in User Mode Linux.
 pub fn clients(context: &Context, report: &mut Report) -> Result<()> {
     let options = Options {
@@ -221,19 +240,23 @@ pub fn nvme(
     flavour: Flavour,
     only: &[String],
 ) -> Result<()> {
+    check(
+        context,
+        report,
+        &nvme_devices()?.flavoured(flavour),
+        &these(only, &["nvme"]),
+    )
+}
+
+/// QEMU with all these.
+fn nvme_devices() -> Result<Options> {
     let devices: Result<Vec<Nvme>> = NVME.iter().map(|text| text.parse()).collect();
-    let options = Options {
+    Ok(Options {
         timeout: Duration::from_secs(2400),
         memory: 2 << 30,
         nvme: devices?,
         ..Options::new(Guest::Qemu)
-    };
-    check(
-        context,
-        report,
-        &options.flavoured(flavour),
-        &these(only, &["nvme"]),
-    )
+    })
 }
 
 impl Options {
@@ -302,6 +325,9 @@ pub fn run(
     command.push(String::from("/run/exchange/results"));
     if options.team.is_some() {
         command.extend(["--claim", SHARED].map(String::from));
+    }
+    if options.no_offload {
+        command.push(String::from("--no-offload"));
     }
     command.extend(arguments.iter().map(|word| String::from(*word)));
     let mut job = plain_job(context, command, context.repo.clone());

@@ -66,6 +66,8 @@ pub enum Suite {
     Smp,
     /// The same in QEMU, in a kernel that is preempted wherever it may be: only if it is named.
     SmpQemu,
+    /// All tests on devices that do not offload, which they have to find out: only if it is named.
+    NoOffload,
     /// The kernel with the option off.
     Off,
     /// The kernel for 32-bit Arm builds and links: only if it is named.
@@ -156,7 +158,9 @@ impl Suite {
             Self::Kernel | Self::Series => &[Build, Style],
             Self::Kunit | Self::Configs => &[Build, Guest],
             Self::Um | Self::Clients | Self::Smp | Self::Off => &[Build, Guest, Programs],
-            Self::Qemu | Self::Nvme | Self::SmpQemu => &[Build, Guest, Qemu, Programs],
+            Self::Qemu | Self::Nvme | Self::SmpQemu | Self::NoOffload => {
+                &[Build, Guest, Qemu, Programs]
+            }
             Self::Blktests => &[Build, Guest, Programs, Blktests],
             Self::Examples => &Purpose::ALL,
         }
@@ -196,6 +200,7 @@ impl Suite {
             Self::Nvme => guest::nvme(context, report, flavour, only),
             Self::Smp => guest::smp(context, report, flavour, only),
             Self::SmpQemu => guest::smp_qemu(context, report, flavour, only),
+            Self::NoOffload => guest::no_offload(context, report),
             Self::Off => off::run(context, report),
             Self::Arch => arch::run(context, report),
             Self::Mutants => mutants::run(context, report),
