@@ -37,7 +37,8 @@ pub enum Flavour {
     /// The options of the normal one, but no zones, so that each run of the tests compiles our Rust
     /// code without them, too. Clippy looks at it, and nothing is linked.
     Clippy,
-    /// The options of the normal one, as far as they exist after some patches of the series.
+    /// The options of the normal one, and drivers that it need not have, as far as they exist after some patches of
+    /// the series.
     Series,
     /// A small kernel with all built in, but for a part that not every kernel has.
     Without(Part),
@@ -188,7 +189,8 @@ impl Variant {
             Guest::Arm => vec!["arm"],
         };
         match self.flavour {
-            Flavour::Normal | Flavour::Series => {}
+            Flavour::Normal => {}
+            Flavour::Series => names.push("series"),
             Flavour::Clippy => names.push(Part::BlkDevZoned.fragment()),
             Flavour::Off => names.push("off"),
             Flavour::Debug => names.push("debug"),

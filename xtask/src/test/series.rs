@@ -40,11 +40,16 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
         }
         ui::note(&format!("{} of {}: {name}", index + 1, patches.len()));
         match steps.build(&contents) {
-            Ok(work) => match warnings(&work)?.len() {
-                0 => report.pass(&name),
-                // Of functions, say, that nothing uses until a later patch.
-                count => report.pass(&format!("{name} (with {count} warnings)")),
-            },
+            Ok(work) => {
+                let (early, others): (Vec<_>, Vec<_>) = warnings(&work)?
+                    .into_iter()
+                    .partition(|line| is_early(line) && index + 1 < patches.len());
+                let name = match early.len() {
+                    0 => name,
+                    count => format!("{name} ({count} warnings of what a later patch uses)"),
+                };
+                report.judge(&name, &others);
+            }
             Err(error) => {
                 report.fail(&name, &format!("{error:#}"));
                 failed = Some(name);
@@ -52,4 +57,27 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a warning is that nothing uses something. Before the last patch that says little.
+fn is_early(warning: &str) -> bool {
+    let unused = [
+        " never used",
+        " never read",
+        " never constructed",
+        "unused ",
+    ];
+    unused.iter().any(|text| warning.contains(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_used_yet_is_told_from_what_is_wrong() {
+        assert!(is_early("a.rs:1:2: warning: method `len` is never used"));
+        assert!(is_early("a.c:1:2: warning: unused function 'len'"));
+        assert!(!is_early("a.c:1:2: warning: 'len' is used uninitialized"));
+    }
 }
