@@ -6,6 +6,8 @@ use std::fs;
 
 use anyhow::Result;
 
+use super::kernel::recompile;
+use super::kernel::warnings;
 use super::report::Report;
 use crate::build::Context;
 use crate::build::Variant;
@@ -17,8 +19,17 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
     let _lock = context.cache.lock()?;
     let work = Work::new(context, Variant::ARM)?;
     let name = "the kernel for 32-bit Arm builds, and links without a 64-bit division";
-    match work.build(When::Changed) {
-        Ok(_) => report.pass(name),
+    // What is compiled anew says its warnings.
+    recompile(&work)?;
+    match work.build(When::Always) {
+        Ok(kernel) => {
+            report.pass(name);
+            let variant = kernel.variant;
+            let name = format!("{variant} has and lacks the options that its fragment names");
+            report.judge(&name, &work.refused()?);
+            let name = format!("{variant}: no warnings of compilers");
+            report.judge(&name, &warnings(&work)?);
+        }
         Err(error) => {
             let log = fs::read(work.log()).unwrap_or_default();
             let undefined = undefined(&String::from_utf8_lossy(&log));
