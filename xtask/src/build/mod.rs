@@ -160,7 +160,7 @@ impl<'a> Work<'a> {
     pub fn build(&self, when: When) -> Result<Kernel> {
         let dir = self.dir();
         let stamp = dir.join(".x-built");
-        let identity = self.identity_with(&self.laid.identity)?;
+        let identity = self.identity_with(self.variant, &self.laid.identity)?;
         let image = dir.join(self.variant.image());
         let current = when == When::Changed
             && image.is_file()
@@ -234,10 +234,10 @@ impl<'a> Work<'a> {
         self.toolchain.rustfmt.as_deref()
     }
 
-    /// A text that changes when a build could have another result; `series` is the identity of what was put into the
-    /// tree.
-    pub fn identity_with(&self, series: &str) -> Result<String> {
-        let fragment = config::fragment(&self.context.repo, self.variant)?;
+    /// A text that changes when a build of `variant` could have another result; `series` is the identity of what was
+    /// put into the tree.
+    pub fn identity_with(&self, variant: Variant, series: &str) -> Result<String> {
+        let fragment = config::fragment(&self.context.repo, variant)?;
         Ok(format!(
             "tree {} {}\nseries {series}\n{}{fragment}",
             self.tree.dir.display(),

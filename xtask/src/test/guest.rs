@@ -261,7 +261,7 @@ fn nvme_devices() -> Result<Options> {
 
 impl Options {
     /// A kernel that looks for mistakes takes several times as long, and half of the memory for itself.
-    fn flavoured(self, flavour: Flavour) -> Self {
+    pub fn flavoured(self, flavour: Flavour) -> Self {
         match flavour {
             Flavour::Debug | Flavour::Kcsan => Self {
                 flavour,

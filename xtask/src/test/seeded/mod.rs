@@ -7,7 +7,7 @@ mod seed;
 mod table;
 mod trial;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -55,7 +55,7 @@ pub fn run(context: &Context, report: &mut Report, names: &[String]) -> Result<(
     result
 }
 
-/// The seeds with these names, or all; those of one file together, so that little is built twice.
+/// The seeds with these names, or all; those of one kernel and of one file together, so that little is built twice.
 fn chosen(mut seeds: Vec<Seed>, names: &[String]) -> Result<Vec<Seed>> {
     for name in names {
         ensure!(
@@ -64,7 +64,13 @@ fn chosen(mut seeds: Vec<Seed>, names: &[String]) -> Result<Vec<Seed>> {
         );
     }
     seeds.retain(|seed| names.is_empty() || names.contains(&seed.name));
-    seeds.sort_by(|a, b| a.files().cmp(b.files()));
+    let order = |seed: &Seed| {
+        (
+            seed.kernel != Variant::UM,
+            seed.files().map(PathBuf::from).collect::<Vec<_>>(),
+        )
+    };
+    seeds.sort_by_cached_key(order);
     Ok(seeds)
 }
 
@@ -83,7 +89,7 @@ impl Field<'_> {
     fn run(&self, seeds: &[Seed], report: &mut Report) -> Result<()> {
         for (index, seed) in seeds.iter().enumerate() {
             let at = format!("{} of {}", index + 1, seeds.len());
-            let name = format!("{}: {}", seed.name, seed.finder.name());
+            let name = format!("{}: {}", seed.name, on(seed.kernel, &seed.finder));
             match self.find(seed, &at) {
                 Ok((how, None)) => report.pass(&format!("{name} ({how})")),
                 Ok((how, Some(why))) => report.fail(&format!("{name} ({how})"), &why),
@@ -103,32 +109,35 @@ impl Field<'_> {
         let mut contents = self.contents.clone();
         seed.sow(&mut contents)
             .context("it does not fit any more")?;
-        let key = self.key(&contents, &seed.finder)?;
+        let key = self.key(&contents, seed.kernel, &seed.finder)?;
         let before = Trial::remembered(cache, &seed.name, &key);
         if before.is_some_and(|trial| missed(seed, &trial).is_none()) {
             return Ok((String::from("found before"), None));
         }
         ui::note(&format!("{at}: {}: {}", seed.name, seed.mistake));
         let start = Instant::now();
-        let trial = self.trial(&contents, &seed.finder)?;
+        let trial = self.trial(&contents, seed.kernel, &seed.finder)?;
         trial.remember(cache, &seed.name, &key)?;
         Ok((ui::elapsed(start.elapsed()), missed(seed, &trial)))
     }
 
     /// Runs the tests of seeds on the kernel as it is. Returns which of them do not pass.
     fn without(&self, seeds: &[Seed]) -> Result<Vec<String>> {
-        let finders: BTreeSet<&Finder> = seeds.iter().map(|seed| &seed.finder).collect();
+        let finders: BTreeMap<String, &Seed> = seeds
+            .iter()
+            .map(|seed| (on(seed.kernel, &seed.finder), seed))
+            .collect();
+        let cache = &self.work.context.cache;
         let mut complaints = Vec::new();
-        for finder in finders {
-            let name = finder.name();
-            let key = self.key(&self.contents, finder)?;
-            let before = Trial::remembered(&self.work.context.cache, &name, &key);
+        for (name, Seed { kernel, finder, .. }) in finders {
+            let key = self.key(&self.contents, *kernel, finder)?;
+            let before = Trial::remembered(cache, &name, &key);
             if before.is_some_and(|trial| trial.verdict == Verdict::Passed) {
                 continue;
             }
             ui::note(&format!("{name} without a mistake"));
-            let trial = self.trial(&self.contents, finder)?;
-            trial.remember(&self.work.context.cache, &name, &key)?;
+            let trial = self.trial(&self.contents, *kernel, finder)?;
+            trial.remember(cache, &name, &key)?;
             if trial.verdict != Verdict::Passed {
                 complaints.push(format!("{name}:\n{}", trial.text));
             }
@@ -136,24 +145,28 @@ impl Field<'_> {
         Ok(complaints)
     }
 
-    fn key(&self, contents: &Contents, finder: &Finder) -> Result<String> {
-        let kernel = self.work.identity_with(&overlay::identity(contents))?;
+    fn key(&self, contents: &Contents, kernel: Variant, finder: &Finder) -> Result<String> {
+        let series = overlay::identity(contents);
+        let kernel = self.work.identity_with(kernel, &series)?;
         key(&self.work.context.repo, &kernel, finder)
     }
 
     /// Builds what the kernel is with these files, and runs a test.
-    fn trial(&self, contents: &Contents, finder: &Finder) -> Result<Trial> {
-        let Work {
-            context,
-            variant,
-            tree,
-            ..
-        } = &self.work;
+    fn trial(&self, contents: &Contents, kernel: Variant, finder: &Finder) -> Result<Trial> {
+        let Work { context, tree, .. } = &self.work;
         let laid = overlay::place(&tree.dir, contents)?;
-        let kernel = Work::of(context, *variant, tree.clone(), laid)
+        let kernel = Work::of(context, kernel, tree.clone(), laid)
             .build(When::Changed)
             .context("a mistake has to compile")?;
         Trial::run(context, &kernel, finder)
+    }
+}
+
+/// A test, and the kernel that it runs on, if that is not the plain one.
+fn on(kernel: Variant, finder: &Finder) -> String {
+    match kernel {
+        Variant::UM => finder.name(),
+        other => format!("{} on {other}", finder.name()),
     }
 }
 

@@ -13,6 +13,9 @@ use anyhow::ensure;
 use anyhow::Context as _;
 use anyhow::Result;
 
+use crate::build::Flavour;
+use crate::build::Guest;
+use crate::build::Variant;
 use crate::overlay::Contents;
 
 /// The folder of the seeds in the repository.
@@ -76,6 +79,8 @@ pub struct Seed {
     /// What is wrong.
     pub mistake: String,
     pub finder: Finder,
+    /// The kernel that the finder runs on.
+    pub kernel: Variant,
     /// What is to be read when it is found.
     pub says: String,
     changes: Vec<Change>,
@@ -110,15 +115,20 @@ impl Seed {
     /// Reads one.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let (head, body) = text.split_once("\n\n").context("there is no blank line")?;
-        let mut lines = body.lines();
+        let mut lines = body.lines().peekable();
         let mut field = |name: &str| {
-            let line = lines.next().and_then(|line| line.strip_prefix(name));
-            let value = line.and_then(|line| line.strip_prefix(": "));
-            value
-                .map(String::from)
-                .with_context(|| format!("{name}: is missing"))
+            let value = |line: &&str| {
+                line.strip_prefix(name)?
+                    .strip_prefix(": ")
+                    .map(String::from)
+            };
+            let value = value(lines.peek()?)?;
+            lines.next();
+            Some(value)
         };
-        let (finder, says) = (field("Found-by")?, field("Says")?);
+        let finder = field("Found-by").context("Found-by: is missing")?;
+        let kernel = field("Kernel").map_or(Ok(Variant::UM), |name| kernel(&name))?;
+        let says = field("Says").context("Says: is missing")?;
         let mut changes: Vec<Change> = Vec::new();
         for line in lines {
             if let Some(file) = line.strip_prefix("--- ") {
@@ -162,6 +172,7 @@ impl Seed {
             name: String::from(name),
             mistake: head.replace('\n', " "),
             finder: Finder::parse(&finder)?,
+            kernel,
             says,
             changes,
         })
@@ -189,6 +200,26 @@ impl Seed {
         }
         Ok(())
     }
+}
+
+/// A kernel for User Mode Linux that tests run on, by its name.
+fn kernel(name: &str) -> Result<Variant> {
+    let flavours = [
+        Flavour::Normal,
+        Flavour::Debug,
+        Flavour::Smp,
+        Flavour::SmpDebug,
+    ];
+    let kernels = flavours.map(|flavour| Variant::of(Guest::Um, flavour));
+    let mut named = kernels
+        .into_iter()
+        .filter(|kernel| kernel.to_string() == name);
+    named.next().with_context(|| {
+        format!(
+            "{name} is none of {}",
+            kernels.map(|kernel| kernel.to_string()).join(", ")
+        )
+    })
 }
 
 impl Hunk {
@@ -227,6 +258,11 @@ mod tests {
         assert_eq!(seed.mistake, "Something is forgotten.");
         assert_eq!(seed.finder, Finder::Test(String::from("block/036")));
         assert_eq!(seed.says, "+ no");
+        assert_eq!(seed.kernel, Variant::UM);
+        let named =
+            |name| Seed::parse("x", &TEXT.replace("Says", &format!("Kernel: {name}\nSays")));
+        assert_eq!(named("um-smp").unwrap().kernel.flavour, Flavour::Smp);
+        assert!(named("um-off").is_err());
         assert_eq!(seed.files().collect::<Vec<_>>(), [Path::new("block/a.c")]);
         let kunit = Seed::parse("x", &TEXT.replace("block/036", "kunit/blk_copy_plan"));
         assert_eq!(kunit.unwrap().finder.name(), "kunit/blk_copy_plan");

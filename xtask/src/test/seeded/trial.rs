@@ -13,8 +13,9 @@ use sha2::Sha256;
 
 use super::seed::Finder;
 use crate::build::Context;
-use crate::build::Guest;
+use crate::build::Flavour;
 use crate::build::Kernel;
+use crate::build::Variant;
 use crate::cache::write_atomically;
 use crate::cache::Cache;
 use crate::guest::boot;
@@ -27,7 +28,7 @@ use crate::guest::Sink;
 use crate::host::command::tail;
 use crate::test::guest;
 
-/// A guest that takes longer hangs: the tests that find mistakes take some seconds.
+/// A guest of a plain kernel that takes longer hangs: the tests that find mistakes take some seconds.
 const LIMIT: Duration = Duration::from_secs(150);
 
 /// What a trial says of a guest that did not end, and of one that ended before its test did.
@@ -73,10 +74,7 @@ pub struct Trial {
 impl Trial {
     /// Makes one: boots a kernel and runs the test.
     pub fn run(context: &Context, kernel: &Kernel, finder: &Finder) -> Result<Self> {
-        let options = Options {
-            timeout: LIMIT,
-            ..Options::new(Guest::Um)
-        };
+        let options = options(kernel.variant);
         match finder {
             Finder::Test(name) => Self::test(context, kernel, &options, name),
             Finder::Kunit(suite) => Self::kunit(context, kernel, options, suite),
@@ -135,6 +133,23 @@ impl Trial {
     pub fn remember(&self, cache: &Cache, name: &str, key: &str) -> Result<()> {
         let text = format!("{key} {}\n{}", self.verdict.name(), self.text);
         write_atomically(&file(cache, name), text.as_bytes())
+    }
+}
+
+/// A guest for a test on a kernel.
+fn options(kernel: Variant) -> Options {
+    let plain = Options {
+        timeout: LIMIT,
+        ..Options::new(kernel.guest)
+    };
+    let several = Options {
+        cpus: 4,
+        ..plain.clone()
+    };
+    match kernel.flavour {
+        Flavour::Smp => several,
+        Flavour::SmpDebug => several.flavoured(Flavour::Debug),
+        flavour => plain.flavoured(flavour),
     }
 }
 
