@@ -26,6 +26,11 @@ fn cases() -> BTreeMap<String, (String, Option<String>)> {
     cases
 }
 
+/// The name of each test.
+pub fn names() -> impl Iterator<Item = String> {
+    cases().into_keys()
+}
+
 /// The value of a variable that a test sets at the start of a line.
 fn variable<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines()

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
+use super::super::cases;
 use super::seed::Finder;
 use super::seed::Seed;
 
@@ -16,53 +17,118 @@ fn repo() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Each KUnit suite that the kernel side has.
-fn suites(folder: &Path, found: &mut Vec<String>) {
+/// Each KUnit suite in these folders, as the table names it.
+fn suites() -> Vec<String> {
+    let mut found = Vec::new();
+    for folder in ["block/copy", "drivers/nvme", "rust/kernel/block"] {
+        add_suites(&repo().join(folder), &mut found);
+    }
+    found
+}
+
+fn add_suites(folder: &Path, found: &mut Vec<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            suites(&path, found);
+            add_suites(&path, found);
         } else if let Ok(text) = fs::read_to_string(&path) {
             let begins = ["kunit_tests(", ".name = \""];
             let named = begins.iter().flat_map(|begin| text.split(begin).skip(1));
-            found.extend(named.filter_map(|rest| Some(rest.split([')', '"']).next()?.into())));
+            let named = named.filter_map(|rest| rest.split([')', '"']).next());
+            found.extend(named.map(|name| Finder::Kunit(name.into()).name()));
         }
     }
+}
+
+/// The mistakes that the model of `tests/host/loom` has to find.
+fn loom_faults() -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(repo().join("tests/host/loom/tests/faults")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let names = text.split("name: \"").skip(1);
+        found.extend(names.filter_map(|rest| Some(rest.split_once('"')?.0.into())));
+    }
+    found
+}
+
+/// A row of the table.
+struct Row {
+    requirement: &'static str,
+    tests: Vec<&'static str>,
+    evidence: &'static str,
+    mistake: &'static str,
+}
+
+impl Row {
+    fn parse(line: &'static str) -> Self {
+        let cells: Vec<&str> = line.trim_matches(['|', ' ']).split(" | ").collect();
+        let [requirement, tests, evidence, mistake] = cells[..] else {
+            panic!("not four cells: {line}");
+        };
+        Self {
+            requirement,
+            tests: tests.split(", ").collect(),
+            evidence,
+            mistake,
+        }
+    }
+
+    /// The words of the last cell between two of these.
+    fn mistakes(&self, quote: char) -> impl Iterator<Item = &'static str> {
+        self.mistake.split(quote).skip(1).step_by(2)
+    }
+}
+
+/// All rows. Other tables of the page have other heads.
+fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut inside = false;
+    for line in PAGE.lines() {
+        if line == "| requirement | test | evidence | mistake |" {
+            inside = true;
+        } else if !line.starts_with('|') {
+            inside = false;
+        } else if inside && !line.starts_with("|-") {
+            rows.push(Row::parse(line));
+        }
+    }
+    assert!(rows.len() > 50);
+    rows
 }
 
 #[test]
 fn each_seed_names_a_test_that_there_is() {
-    let repo = repo();
-    let mut known = Vec::new();
-    suites(&repo.join("block/copy"), &mut known);
-    for seed in Seed::load_all(&repo).unwrap() {
-        let exists = match &seed.finder {
-            Finder::Test(name) => repo.join("tests").join(name).is_file(),
-            Finder::Kunit(suite) => known.contains(suite),
-        };
-        assert!(exists, "{}: there is no {}", seed.name, seed.finder.name());
+    let known: Vec<_> = cases::names().chain(suites()).collect();
+    for seed in Seed::load_all(&repo()).unwrap() {
+        let finder = seed.finder.name();
+        assert!(known.contains(&finder), "{}: no {finder}", seed.name);
     }
 }
 
-/// Each row: the seeds of its last cell, and the tests of the second one.
+#[test]
+fn the_table_has_each_test() {
+    let rows = rows();
+    let listed: Vec<_> = rows.iter().flat_map(|row| &row.tests).copied().collect();
+    let known: Vec<_> = cases::names().chain(suites()).collect();
+    let has = |name: &str| listed.contains(&name);
+    let missing: Vec<_> = known.iter().filter(|name| !has(name)).collect();
+    assert!(missing.is_empty(), "in no row: {missing:?}");
+    let exists = |name: &str| known.iter().any(|known| known == name);
+    let gone: Vec<_> = listed.iter().filter(|name| !exists(name)).collect();
+    assert!(gone.is_empty(), "there are no such tests: {gone:?}");
+}
+
 #[test]
 fn the_table_has_each_seed_with_its_test() {
-    let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| "));
+    let rows = rows();
     let mut listed = BTreeMap::new();
-    for row in rows.filter(|row| !row.starts_with("requirement |")) {
-        let cells: Vec<&str> = row.trim_end_matches(" |").split(" | ").collect();
-        let [_, tests, evidence, seeds] = cells.as_slice() else {
-            panic!("not four cells: {row}");
-        };
-        assert!(!evidence.is_empty(), "{row}");
-        for name in seeds.split(", ") {
-            let name = name.trim_matches('`');
-            let twice = listed.insert(name, tests.split(", ").collect::<Vec<_>>());
+    for row in &rows {
+        for name in row.mistakes('`') {
+            let twice = listed.insert(name, &row.tests);
             assert!(twice.is_none(), "{name} is in two rows");
         }
     }
-    let seeds = Seed::load_all(&repo()).unwrap();
-    for seed in &seeds {
+    for seed in &Seed::load_all(&repo()).unwrap() {
         let tests = listed.remove(seed.name.as_str());
         let tests = tests.unwrap_or_else(|| panic!("{} is not in the table", seed.name));
         let finder = seed.finder.name();
@@ -73,4 +139,29 @@ fn the_table_has_each_seed_with_its_test() {
         );
     }
     assert!(listed.is_empty(), "there are no such seeds: {listed:?}");
+}
+
+/// A row without a seed says what there is instead.
+#[test]
+fn each_row_has_evidence_and_says_what_breaks_it() {
+    let faults = loom_faults();
+    for row in rows() {
+        let requirement = row.requirement;
+        assert!(!row.evidence.is_empty(), "no evidence: {requirement}");
+        let instead = row
+            .mistake
+            .strip_prefix("- ")
+            .is_some_and(|why| !why.is_empty());
+        let named = row.mistakes('`').count() > 0;
+        assert!(
+            named != instead,
+            "neither a seed nor a reason, or both: {requirement}"
+        );
+        for name in row.mistakes('"') {
+            assert!(
+                faults.iter().any(|fault| fault == name),
+                "loom has no such mistake: {name}"
+            );
+        }
+    }
 }
