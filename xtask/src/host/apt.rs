@@ -228,6 +228,12 @@ impl Candidates {
         }
     }
 
+    /// What stands behind `prefix` in the names of the packages that begin with it.
+    pub fn behind<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        let names = self.versions.keys();
+        names.filter_map(move |name| name.strip_prefix(prefix))
+    }
+
     pub fn has(&self, package: &str) -> bool {
         self.versions.contains_key(package)
     }
@@ -240,6 +246,15 @@ impl Candidates {
             .map_or(version.as_str(), |(_, rest)| rest);
         Version::find_in(upstream)
     }
+}
+
+/// All packages whose names begin with this.
+pub fn beginning_with(prefix: &str) -> Vec<String> {
+    let Some(program) = find("apt-cache") else {
+        return Vec::new();
+    };
+    let text = output(Command::new(program).args(["pkgnames", prefix])).unwrap_or_default();
+    text.lines().map(String::from).collect()
 }
 
 /// Asks before something is installed; without a terminal the answer is yes.

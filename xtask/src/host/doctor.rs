@@ -114,7 +114,7 @@ pub fn run(context: &Context) -> Result<bool> {
         );
     }
     if !good {
-        println!("\n`./x setup` installs what is missing.");
+        println!("\n`./x setup` installs what is missing, or says how.");
     }
     Ok(good)
 }

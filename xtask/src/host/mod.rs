@@ -2,6 +2,7 @@
 //! The host: its programs, its packages, and how they are run.
 
 pub mod apt;
+mod choice;
 pub mod command;
 pub mod crates;
 pub mod doctor;

@@ -38,7 +38,8 @@ impl Purpose {
 #[derive(Clone, Copy, Debug)]
 pub enum Sign {
     Program(&'static str),
-    File(&'static str),
+    /// One of these files.
+    File(&'static [&'static str]),
 }
 
 /// A thing from one package.
@@ -78,9 +79,11 @@ pub const NEEDS: [Need; 33] = [
     program(Purpose::Build, "depmod", "kmod", "indexes modules, and loads them in the guest"),
     program(Purpose::Build, "pahole", "dwarves", "shows the layout of structures"),
     program(Purpose::Build, "ccache", "ccache", "makes a second build quick"),
-    Need { purpose: Purpose::Build, sign: Sign::File("/usr/include/libelf.h"), package: "libelf-dev",
+    Need { purpose: Purpose::Build, sign: Sign::File(&["/usr/include/libelf.h"]), package: "libelf-dev",
            why: "objtool of the x86 kernel" },
-    Need { purpose: Purpose::Build, sign: Sign::File("/etc/ssl/certs/ca-certificates.crt"),
+    // Debian's, and Fedora's.
+    Need { purpose: Purpose::Build,
+           sign: Sign::File(&["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"]),
            package: "ca-certificates", why: "downloads" },
     program(Purpose::Guest, "busybox", "busybox-static", "powers the guest off"),
     program(Purpose::Guest, "switch_root", "util-linux", "enters the guest's root"),
@@ -109,7 +112,7 @@ impl Need {
     pub fn is_met(&self) -> bool {
         match self.sign {
             Sign::Program(name) => find(name).is_some(),
-            Sign::File(path) => Path::new(path).exists(),
+            Sign::File(paths) => paths.iter().any(|path| Path::new(path).exists()),
         }
     }
 
@@ -122,7 +125,7 @@ impl Need {
     pub fn name(&self) -> &'static str {
         match self.sign {
             Sign::Program(name) => name,
-            Sign::File(path) => path,
+            Sign::File(paths) => paths.first().unwrap_or(&"a file"),
         }
     }
 }

@@ -65,7 +65,7 @@ pub fn backports(os_release: &str) -> Option<String> {
 pub fn mirror(apt: &Path) -> Result<Mirror> {
     let text = targets(apt, "$(ORIGIN)|$(LABEL)|$(REPO_URI)|$(SIGNED_BY)")?;
     choose_mirror(&text)
-        .context("apt has no Debian mirror configured, or no lists yet: run `apt-get update`")
+        .context("apt knows no mirror of Debian, or has no lists of it yet (`apt-get update`)")
 }
 
 fn choose_mirror(targets: &str) -> Option<Mirror> {

@@ -13,6 +13,8 @@ const GUESTS: &str = "x86_64";
 enum Family {
     /// Debian, and what is made of it: `./x setup` installs there by itself.
     Debian,
+    /// The same with Ubuntu, which has newer Rust in packages with the version in their names.
+    Ubuntu,
     Fedora,
     Other,
 }
@@ -39,7 +41,8 @@ impl System {
         };
         let names = format!("{} {}", value("ID"), value("ID_LIKE"));
         let family = names.split_whitespace().find_map(|name| match name {
-            "debian" | "ubuntu" => Some(Family::Debian),
+            "debian" => Some(Family::Debian),
+            "ubuntu" => Some(Family::Ubuntu),
             "fedora" | "rhel" | "centos" => Some(Family::Fedora),
             _ => None,
         });
@@ -68,7 +71,7 @@ impl System {
         let names: Vec<String> = packages.iter().map(|name| self.package(name)).collect();
         let names = names.join(" ");
         match self.family {
-            Family::Debian => {
+            Family::Debian | Family::Ubuntu => {
                 format!("as root: apt-get install --no-install-recommends {names}")
             }
             Family::Fedora => format!("as root: dnf install {names}"),
@@ -81,6 +84,20 @@ impl System {
         match self.family {
             Family::Fedora => "rust rust-src rustfmt clippy bindgen-cli clang lld llvm clang-devel",
             _ => "rust with its library's source (rustup: rust-src), rustfmt, clippy, bindgen, clang, lld, llvm",
+        }
+    }
+
+    /// How to get a newer Rust than apt has.
+    pub fn newer_rust(&self) -> &'static str {
+        match self.family {
+            Family::Debian => {
+                "add the security archive to apt's sources, or use rustup: `rustup component add rust-src`"
+            }
+            Family::Ubuntu => {
+                "switch on the component universe and the suite of updates in apt's sources, which have rustc-1.NN, \
+                 or use rustup: `rustup component add rust-src`"
+            }
+            Family::Fedora | Family::Other => "use rustup: `rustup component add rust-src`",
         }
     }
 
@@ -145,6 +162,27 @@ mod tests {
                 "install what Debian calls make xz-utils dmsetup"
             );
         }
+    }
+
+    #[test]
+    fn each_distribution_has_its_own_rust() {
+        let newer = |os_release| System::read(os_release, "x86_64").newer_rust();
+        assert!(newer(DEBIAN).contains("security archive") && !newer(DEBIAN).contains("universe"));
+        for ubuntu in [UBUNTU, "ID=pop\nID_LIKE=\"ubuntu debian\"\n"] {
+            let text = newer(ubuntu);
+            assert!(
+                text.contains("universe") && !text.contains("security"),
+                "{text}"
+            );
+        }
+        for text in [DEBIAN, UBUNTU, FEDORA, ARCH_LINUX, ""].map(newer) {
+            assert!(text.contains("rustup component add rust-src"), "{text}");
+        }
+        let compilers = |os_release| System::read(os_release, "x86_64").compilers();
+        assert!(
+            compilers(FEDORA).contains("bindgen-cli") && compilers(FEDORA).contains("rust-src")
+        );
+        assert!(compilers(ARCH_LINUX).contains("rustup"));
     }
 
     #[test]

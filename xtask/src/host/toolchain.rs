@@ -206,7 +206,8 @@ fn find_rust() -> Option<Rust> {
     let candidates = chosen
         .into_iter()
         .chain(std::iter::once(PathBuf::from("/usr/bin/rustc")))
-        .chain(find("rustc"));
+        .chain(find("rustc"))
+        .chain(versioned(Path::new("/usr/lib")));
     for path in candidates.filter(|path| is_executable(path)) {
         let Some(rustc) = tool(path, MIN_RUSTC) else {
             continue;
@@ -216,6 +217,20 @@ fn find_rust() -> Option<Rust> {
         }
     }
     None
+}
+
+/// The compilers of Ubuntu's packages rustc-1.NN, which are in folders of their own; the newest first.
+fn versioned(lib: &Path) -> Vec<PathBuf> {
+    let entries = lib.read_dir().into_iter().flatten().flatten();
+    let mut found: Vec<_> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let version = Version::find_in(name.to_str()?.strip_prefix("rust-")?)?;
+            Some((version, entry.path().join("bin/rustc")))
+        })
+        .collect();
+    found.sort();
+    found.into_iter().rev().map(|(_, path)| path).collect()
 }
 
 /// The library's source: below the toolchain (rustup), or where Debian puts it.
@@ -279,6 +294,18 @@ mod tests {
         assert_eq!(min_bindgen(None), MIN_BINDGEN);
         assert_eq!(min_bindgen(Some(Version(19, 1, 7))), MIN_BINDGEN);
         assert_eq!(min_bindgen(Some(Version(22, 1, 8))), Version(0, 72, 1));
+    }
+
+    #[test]
+    fn versioned_compilers_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["rust-1.85", "rust-1.100", "rust-1.91", "rustlib", "llvm-22"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let path = |name: &str| dir.path().join(name).join("bin/rustc");
+        let wanted = ["rust-1.100", "rust-1.91", "rust-1.85"].map(path);
+        assert_eq!(versioned(dir.path()), wanted);
+        assert!(versioned(&dir.path().join("none")).is_empty());
     }
 
     #[test]
