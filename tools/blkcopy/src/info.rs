@@ -22,6 +22,8 @@ use crate::sysfs::{BlockDevice, DevNo, Offload, Sysfs};
 /// What is known of one device.
 #[derive(Debug, Serialize)]
 pub struct Info {
+    /// Of this program.
+    pub version: &'static str,
     pub device: String,
     pub disk: String,
     pub partition: Option<u32>,
@@ -105,6 +107,7 @@ impl Info {
             _ => stats::read(&device.disk).ok().map(|counters| counters.0),
         };
         Self {
+            version: env!("CARGO_PKG_VERSION"),
             device: path.display().to_string(),
             disk: device.disk.clone(),
             partition: device.partition,
@@ -290,6 +293,7 @@ mod tests {
 ";
         assert_eq!(info.human(), expected);
         let json = serde_json::to_value(&info).unwrap();
+        assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
         assert_eq!(json["offload"], true);
         assert_eq!(json["copy"]["state"], "possible");
         assert_eq!(json["copy"]["max_bytes"], 1 << 20);
