@@ -2,13 +2,14 @@
 //! The command line.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::failure::EXIT_CODES;
 use crate::plan::Wish;
+use crate::report::Rest;
 use crate::size;
 
 const ABOUT: &str = "\
@@ -147,12 +148,11 @@ impl CopyArgs {
         self.json || self.quiet
     }
 
-    /// The command that does the same with other ranges, for a shell.
-    pub fn again(&self, ranges: &str) -> String {
-        let [src, dst] = [&self.source, &self.destination].map(|path| path.to_string_lossy());
+    /// The command that copies the rest, for a shell.
+    pub fn again(&self, rest: Rest) -> String {
         let mut words = vec![String::from("blkcopy")];
-        words.extend([&src, &dst].map(|path| shell_words::quote(path).into_owned()));
-        words.push(String::from(ranges));
+        words.extend([&self.source, &self.destination].map(|path| quoted(path)));
+        words.push(rest.to_string());
         words.extend(self.chunk.map(|chunk| format!("--chunk {chunk}")));
         words.extend(self.engine.option());
         words.extend(self.jobs.map(|jobs| format!("--jobs {jobs}")));
@@ -164,8 +164,7 @@ impl CopyArgs {
             (self.quiet, "--quiet"),
             (self.force, "--force"),
         ];
-        let given = switches.into_iter().filter(|(given, _)| *given);
-        words.extend(given.map(|(_, name)| String::from(name)));
+        words.extend(given(&switches));
         words.join(" ")
     }
 
@@ -177,6 +176,17 @@ impl CopyArgs {
             chunk: self.chunk,
         }
     }
+}
+
+/// A path as a word for a shell.
+fn quoted(path: &Path) -> String {
+    shell_words::quote(&path.to_string_lossy()).into_owned()
+}
+
+/// The names of the switches that are given.
+fn given<'a>(switches: &'a [(bool, &str)]) -> impl Iterator<Item = String> + 'a {
+    let given = switches.iter().filter(|(given, _)| *given);
+    given.map(|(_, name)| String::from(*name))
 }
 
 #[derive(Args, Debug)]
@@ -193,6 +203,10 @@ pub struct GatherArgs {
     /// Start here in the destination
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub dst_offset: u64,
+    /// Leave out so much of the ranges, from the first one on: what was gathered before an interrupt. The offset of the
+    /// destination stays the one of all of them
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size::parse)]
+    pub skip: u64,
     /// Have so many commands under way
     #[arg(long, short, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
@@ -210,6 +224,25 @@ pub struct GatherArgs {
     pub force: bool,
 }
 
+impl GatherArgs {
+    /// The command that gathers the rest, for a shell.
+    pub fn again(&self, rest: Rest) -> String {
+        let mut words = vec![String::from("blkcopy gather"), quoted(&self.device)];
+        words.extend(self.lists.iter().map(|path| quoted(path)));
+        let source = self.source.as_ref();
+        words.extend(source.map(|path| format!("--source {}", quoted(path))));
+        words.push(format!("--dst-offset {} {rest}", self.dst_offset));
+        words.push(format!("--jobs {}", self.jobs));
+        words.extend(given(&[
+            (self.require_offload, "--require-offload"),
+            (self.json, "--json"),
+            (self.quiet, "--quiet"),
+            (self.force, "--force"),
+        ]));
+        words.join(" ")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,15 +256,20 @@ mod tests {
     fn a_command_can_be_given_again() {
         let copy = |text: &str| parse(text).unwrap().copy.unwrap();
         let text = "a b --src-offset 1 --chunk 4096 --engine io_uring --jobs 2 --require-offload --verify --force";
-        let again = copy(text).again("--src-offset 9");
+        let rest = Rest::Copy {
+            src_offset: 9,
+            dst_offset: 8,
+            length: 7,
+        };
         assert_eq!(
-            again,
-            "blkcopy a b --src-offset 9 --chunk 4096 --engine io_uring --jobs 2 --require-offload --verify --force"
+            copy(text).again(rest),
+            "blkcopy a b --src-offset 9 --dst-offset 8 --length 7 --chunk 4096 --engine io_uring --jobs 2 \
+             --require-offload --verify --force"
         );
         let mut odd = copy("a b");
         odd.source = "it's a disk".into();
-        let words = shell_words::split(&odd.again("")).unwrap();
-        assert_eq!(words, ["blkcopy", "it's a disk", "b"]);
+        let words = shell_words::split(&odd.again(rest)).unwrap();
+        assert_eq!(words[..3], ["blkcopy", "it's a disk", "b"]);
     }
 
     #[test]
@@ -277,6 +315,13 @@ mod tests {
         assert_eq!((gather.lists.len(), gather.dst_offset), (2, 1 << 30));
         assert!(gather.require_offload && gather.source.is_none());
         assert!(parse("gather /dev/a --dst-offset 0").is_err());
+        let text = "gather a l - --source b --dst-offset 1K --skip 5 --jobs 2 --require-offload --quiet --force";
+        let Some(Command::Gather(gather)) = parse(text).unwrap().command else {
+            panic!("not gather")
+        };
+        let again = gather.again(Rest::Gather { skip: 9 });
+        let wanted = text.replace("1K", "1024").replace("--skip 5", "--skip 9");
+        assert_eq!(again, format!("blkcopy {wanted}"));
         let cli = parse("a b --engine io_uring").unwrap();
         assert_eq!(cli.copy.unwrap().engine, EngineKind::IoUring);
     }

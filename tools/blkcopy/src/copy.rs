@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::inuse::{Use, Users};
 use crate::plan::{plan, Plan};
 use crate::progress::Progress;
-use crate::report::{Report, Resume};
+use crate::report::{Report, Rest, Resume};
 use crate::ring::{self, Ring};
 use crate::stats::{self, Counters, PathTaken};
 use crate::sysfs::{Offload, Sysfs};
@@ -207,21 +207,21 @@ fn conclude(args: &CopyArgs, plan: Plan, outcome: Outcome, report: &mut Report) 
         return Ok(());
     }
     let done = outcome.gap_free;
-    let resume = Resume {
+    let rest = Rest::Copy {
         src_offset: plan.src_offset + done,
         dst_offset: plan.dst_offset + done,
         length: plan.length - done,
     };
-    report.resume = Some(resume);
+    let command = args.again(rest);
     let beyond = match outcome.total - done {
         0 => String::new(),
         more => format!(" ({more} more after a gap)"),
     };
     let copied = format!(
-        "Copied exactly {done} of {} bytes{beyond}. To go on: {}",
+        "Copied exactly {done} of {} bytes{beyond}. To go on: {command}",
         plan.length,
-        args.again(&resume.to_string()),
     );
+    report.resume = Some(Resume { rest, command });
     let failure = match outcome.broken {
         Some(broken) if args.require_offload && ring::is_not_offloaded(&broken.error) => {
             Failure::NotOffloaded(format!(

@@ -98,19 +98,20 @@ fn a_stop_tells_how_to_go_on() {
     let (result, report) = bench.run("--src-offset 100 --dst-offset 7");
     let err = result.unwrap_err();
     assert_eq!(exit_code(&err), 130);
+    let resume = report.resume.unwrap();
+    assert!(err.to_string().ends_with(&resume.command), "{err}");
     assert!(
-        err.to_string()
+        resume
+            .command
             .contains("--src-offset 100 --dst-offset 7 --length 900"),
         "{err}"
     );
-    assert_eq!(
-        report.resume,
-        Some(Resume {
-            src_offset: 100,
-            dst_offset: 7,
-            length: 900
-        })
-    );
+    let rest = Rest::Copy {
+        src_offset: 100,
+        dst_offset: 7,
+        length: 900,
+    };
+    assert_eq!(resume.rest, rest);
 }
 
 #[test]

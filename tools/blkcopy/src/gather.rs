@@ -17,7 +17,7 @@ use crate::engine::Broken;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::ranges;
-use crate::report::Report;
+use crate::report::{Report, Rest, Resume};
 use crate::ring;
 use crate::size::human;
 use crate::sysfs::{BlockDevice, Sysfs};
@@ -51,9 +51,16 @@ pub fn run(
         Some(path) => Endpoint::existing(path, sysfs)?,
         None => dst.clone(),
     };
-    let total = ranges::total(list)?;
-    (report.dst_offset, report.length, report.engine) = (args.dst_offset, total, "io_uring");
-    check(list, total, args.dst_offset, (&src, &dst))?;
+    let whole = ranges::total(list)?;
+    if args.skip > 0 && args.skip >= whole {
+        let said = format!("--skip {}: the ranges have {whole} bytes", args.skip);
+        return Err(Failure::Refused(said).into());
+    }
+    let list = &ranges::after(list, args.skip)[..];
+    let total = whole - args.skip;
+    let to = args.dst_offset.saturating_add(args.skip);
+    (report.dst_offset, report.length, report.engine) = (to, total, "io_uring");
+    check(list, total, to, (&src, &dst))?;
     may_be_written(&dst, sysfs, args.force)?;
 
     let src_file = src.open_for_reading(false)?;
@@ -70,7 +77,7 @@ pub fn run(
         batches: Box::new(ranges::batches(list, MAX_RANGES, MOST).into_iter()),
         length: total,
         src_offset: list.first().map_or(0, |range| range.offset),
-        dst_offset: args.dst_offset,
+        dst_offset: to,
         command: ring::command(args.require_offload),
         files: &files,
         jobs: usize::from(args.jobs),
@@ -86,7 +93,14 @@ pub fn run(
     if copied == total {
         return Ok(());
     }
-    let said = format!("Gathered exactly {copied} of {total} bytes, in the order of the list");
+    let rest = Rest::Gather {
+        skip: args.skip + copied,
+    };
+    let command = args.again(rest);
+    let said = format!(
+        "Gathered exactly {copied} of {total} bytes, in the order of the list. To go on: {command}"
+    );
+    report.resume = Some(Resume { rest, command });
     Err(match outcome.broken {
         Some(Broken { error, .. }) if args.require_offload && ring::is_not_offloaded(&error) => {
             Failure::NotOffloaded(format!("the device does not copy this: {error}. {said}"))
@@ -138,7 +152,7 @@ fn check(
     }
     if to % block != 0 {
         return refuse(format!(
-            "--dst-offset {to} is not a multiple of the logical block size {block}"
+            "the offset {to} of the destination is not a multiple of the logical block size {block}"
         ));
     }
     for Range { offset, len } in list {

@@ -60,16 +60,23 @@ impl Batch {
     pub fn after(mut self, copied: u64) -> Self {
         self.to += copied;
         self.len = self.len.saturating_sub(copied);
-        let mut done = copied;
-        self.from.retain_mut(|range| {
-            let skip = done.min(range.len);
-            done -= skip;
-            range.offset += skip;
-            range.len -= skip;
-            range.len > 0
-        });
+        self.from = after(&self.from, copied);
         self
     }
+}
+
+/// Returns what is behind the first `skipped` bytes of the ranges.
+pub fn after(ranges: &[Range], skipped: u64) -> Vec<Range> {
+    let mut left = skipped;
+    let rest = ranges.iter().map(|range| {
+        let skip = left.min(range.len);
+        left -= skip;
+        Range {
+            offset: range.offset + skip,
+            len: range.len - skip,
+        }
+    });
+    rest.filter(|range| range.len > 0).collect()
 }
 
 /// Cuts ranges into batches, in their order, of at most so many ranges and bytes each.

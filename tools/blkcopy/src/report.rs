@@ -11,26 +11,43 @@ use crate::progress::rate;
 use crate::size::human;
 use crate::stats::PathTaken;
 
-/// The options that continue an incomplete copy.
+/// What is left of an incomplete copy: the values of the options that continue it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Resume {
-    pub src_offset: u64,
-    pub dst_offset: u64,
-    pub length: u64,
+#[serde(untagged)]
+pub enum Rest {
+    Copy {
+        src_offset: u64,
+        dst_offset: u64,
+        length: u64,
+    },
+    Gather {
+        skip: u64,
+    },
 }
 
-impl fmt::Display for Resume {
+impl fmt::Display for Rest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            src_offset,
-            dst_offset,
-            length,
-        } = self;
-        write!(
-            f,
-            "--src-offset {src_offset} --dst-offset {dst_offset} --length {length}"
-        )
+        match self {
+            Self::Copy {
+                src_offset,
+                dst_offset,
+                length,
+            } => write!(
+                f,
+                "--src-offset {src_offset} --dst-offset {dst_offset} --length {length}"
+            ),
+            Self::Gather { skip } => write!(f, "--skip {skip}"),
+        }
     }
+}
+
+/// How to continue an incomplete copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Resume {
+    #[serde(flatten)]
+    pub rest: Rest,
+    /// All of it, for a shell.
+    pub command: String,
 }
 
 /// The one object that `--json` prints.
@@ -162,14 +179,16 @@ mod tests {
 
     #[test]
     fn resuming() {
-        let resume = Resume {
+        let rest = Rest::Copy {
             src_offset: 1,
             dst_offset: 2,
             length: 3,
         };
-        assert_eq!(
-            resume.to_string(),
-            "--src-offset 1 --dst-offset 2 --length 3"
-        );
+        assert_eq!(rest.to_string(), "--src-offset 1 --dst-offset 2 --length 3");
+        let rest = Rest::Gather { skip: 4 };
+        let command = format!("blkcopy gather {rest}");
+        let value = serde_json::to_value(Resume { rest, command }).unwrap();
+        let wanted = serde_json::json!({ "skip": 4, "command": "blkcopy gather --skip 4" });
+        assert_eq!(value, wanted);
     }
 }
