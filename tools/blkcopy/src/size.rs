@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Sizes as people write and read them: `64K`, `1GiB`.
+//! Sizes as people write and read them: `64K`, `1GiB`, `0x200`.
 
 /// Parses a size in bytes. `K`, `KB` and `KiB` all mean 1024.
 pub fn parse(text: &str) -> Result<u64, String> {
-    parse_size::Config::new()
-        .with_binary()
-        .parse_size(text)
-        .map_err(|err| format!("{err}; write a size such as 4096, 64K or 1GiB"))
+    let size = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).map_err(|err| err.to_string()),
+        None => {
+            let config = parse_size::Config::new().with_binary();
+            config.parse_size(text).map_err(|err| err.to_string())
+        }
+    };
+    size.map_err(|err| format!("{err}; write a size such as 4096, 64K, 1GiB or 0x200"))
 }
 
 /// Writes a size with the largest unit that leaves the number above 1.
@@ -44,6 +48,9 @@ mod tests {
             ("2 MiB", 2 << 20),
             ("1.5G", 3 << 29),
             ("1T", 1 << 40),
+            ("0x200", 512),
+            ("0x7ffffffffffffe00", (1 << 63) - 512),
+            ("9223372036854775296", (1 << 63) - 512),
         ] {
             assert_eq!(parse(text), Ok(bytes), "{text}");
         }
@@ -51,7 +58,16 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_advice() {
-        for text in ["", "K", "-1", "12 parsecs", "64Q", "99999999999G"] {
+        for text in [
+            "",
+            "K",
+            "-1",
+            "12 parsecs",
+            "64Q",
+            "99999999999G",
+            "0x",
+            "0x64K",
+        ] {
             let err = parse(text).unwrap_err();
             assert!(err.contains("64K"), "{text}: {err}");
         }

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use crate::alarm::{Alarm, Alarms};
 use crate::device::{self, Access, How};
 use crate::mark::Mark;
-use crate::size;
+use blkcopy::size;
 
 /// One system call by default: what it returned is what is printed.
 #[derive(Args, Clone, Debug)]

@@ -9,9 +9,9 @@ use clap::Args;
 use memmap2::{Mmap, MmapMut, MmapOptions};
 use nix::fcntl::{splice, SpliceFFlags};
 
-use crate::device::{self, Access, Buffer, How, BUFFER};
+use crate::device::{self, Access, How, BUFFER};
 use crate::pattern::{self, PatternArgs};
-use crate::size;
+use blkcopy::size;
 
 /// A part of a device.
 #[derive(Args, Clone, Debug)]
@@ -85,9 +85,9 @@ impl FillArgs {
         let len = device::range(&mut file, self.range.off, self.range.len)?;
         let from = self.content.from.unwrap_or(self.range.off);
         let pattern = self.content.pattern.pattern();
-        let mut buffer = Buffer::for_pieces_of(len);
+        let mut buffer = device::buffer_for(len);
         for (at, now) in device::pieces(len, BUFFER) {
-            let buf = &mut buffer.get()[..now];
+            let buf = &mut buffer[..now];
             pattern.fill(from + at, buf);
             device::write_all(&file, buf, self.range.off + at)?;
         }
@@ -101,10 +101,10 @@ impl CheckArgs {
         let len = device::range(&mut file, self.range.off, self.range.len)?;
         let from = self.content.from.unwrap_or(self.range.off);
         let pattern = self.content.pattern.pattern();
-        let mut got = Buffer::for_pieces_of(len);
-        let mut want = Buffer::for_pieces_of(len);
+        let mut got = device::buffer_for(len);
+        let mut want = device::buffer_for(len);
         for (at, now) in device::pieces(len, BUFFER) {
-            let (got, want) = (&mut got.get()[..now], &mut want.get()[..now]);
+            let (got, want) = (&mut got[..now], &mut want[..now]);
             device::read_exact(&file, got, self.range.off + at)?;
             pattern.fill(from + at, want);
             pattern::compare(self.range.off + at, got, want)?;
@@ -118,12 +118,12 @@ impl SumArgs {
     pub fn run(&self) -> Result<String> {
         let mut file = device::open(&self.range.device, How::new(Access::R, !self.buffered))?;
         let len = device::range(&mut file, self.range.off, self.range.len)?;
-        let mut buffer = Buffer::for_pieces_of(len);
+        let mut buffer = device::buffer_for(len);
         let mut sum = 0;
         for _ in 0..self.repeat {
             sum = len;
             for (at, now) in device::pieces(len, BUFFER) {
-                let buf = &mut buffer.get()[..now];
+                let buf = &mut buffer[..now];
                 device::read_exact(&file, buf, self.range.off + at)?;
                 sum = fold(sum, buf);
             }

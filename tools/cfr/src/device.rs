@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Opening devices, and buffers that direct I/O accepts.
+//! Opening devices, reading and writing.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom};
@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use anyhow::{ensure, Context, Result};
+use blkcopy::aligned::AlignedBuf;
 use clap::ValueEnum;
 use nix::fcntl::OFlag;
 
@@ -68,30 +69,9 @@ pub fn size(file: &mut File) -> Result<u64> {
         .context("cannot find out the size (is it a block device?)")
 }
 
-/// Memory whose start is aligned to 4 KiB.
-pub struct Buffer {
-    memory: Vec<u8>,
-    start: usize,
-    len: usize,
-}
-
-impl Buffer {
-    const ALIGN: usize = 4096;
-
-    pub fn new(len: usize) -> Self {
-        let memory = vec![0; len + Self::ALIGN];
-        let start = memory.as_ptr().align_offset(Self::ALIGN).min(Self::ALIGN);
-        Buffer { memory, start, len }
-    }
-
-    /// For moving `len` bytes, by pieces of [`BUFFER`]. What is not touched costs nothing.
-    pub fn for_pieces_of(len: u64) -> Self {
-        Self::new(usize::try_from(len).map_or(BUFFER, |len| len.min(BUFFER)))
-    }
-
-    pub fn get(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start..self.start + self.len]
-    }
+/// A buffer for moving `len` bytes, by pieces of [`BUFFER`]. What is not touched costs nothing.
+pub fn buffer_for(len: u64) -> AlignedBuf {
+    AlignedBuf::new(usize::try_from(len).map_or(BUFFER, |len| len.min(BUFFER)))
 }
 
 /// The pieces of `len` bytes that fit into a buffer of `step`, as (offset from the start, length).
@@ -132,15 +112,6 @@ pub fn range(file: &mut File, offset: u64, len: Option<u64>) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn buffers_are_aligned() {
-        for len in [512, 4096, BUFFER] {
-            let mut buffer = Buffer::new(len);
-            assert_eq!(buffer.get().len(), len);
-            assert_eq!(buffer.get().as_ptr().addr() % Buffer::ALIGN, 0);
-        }
-    }
 
     #[test]
     fn pieces_cover_the_range() {

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::{bail, ensure, Context, Result};
+use blkcopy::aligned::AlignedBuf;
 use clap::Args;
 use memmap2::{MmapMut, MmapOptions};
 use nix::errno::Errno;
@@ -18,10 +19,10 @@ use nix::fcntl::{fallocate, FallocateFlags};
 use self::plan::{overlap, Operation, Part, Plan, Through};
 use crate::cache;
 use crate::copy::{copy_at, Outcome};
-use crate::device::{self, Access, Buffer, How};
+use crate::device::{self, Access, How};
 use crate::pattern::{self, Pattern};
 use crate::recent::Recent;
-use crate::size;
+use blkcopy::size;
 
 #[derive(Args, Clone, Debug)]
 pub struct FsxArgs {
@@ -48,7 +49,7 @@ struct Fsx {
     mapping: MmapMut,
     /// The region's right content.
     model: Vec<u8>,
-    buffer: Buffer,
+    buffer: AlignedBuf,
     recent: Recent,
 }
 
@@ -90,14 +91,14 @@ impl Fsx {
         // not assume that it stays the same.
         let mapping = unsafe { options.map_mut(&buffered) }
             .with_context(|| format!("cannot map {}", args.device.display()))?;
-        let mut buffer = Buffer::new(size);
-        device::read_exact(&direct, buffer.get(), args.base)?;
+        let mut buffer = AlignedBuf::new(size);
+        device::read_exact(&direct, &mut buffer, args.base)?;
         Ok(Fsx {
             base: args.base,
             direct,
             buffered,
             mapping,
-            model: buffer.get().to_vec(),
+            model: buffer.to_vec(),
             buffer,
             recent: Recent::new(16),
         })
@@ -139,7 +140,7 @@ impl Fsx {
     fn compare(&mut self, through: Through, part: Part) -> Result<()> {
         let Part { at, len } = part;
         let offset = self.base + at as u64;
-        let got = &mut self.buffer.get()[..len];
+        let got = &mut self.buffer[..len];
         match through {
             Through::Cache => device::read_exact(&self.buffered, got, offset)?,
             Through::Device => device::read_exact(&self.direct, got, offset)?,
@@ -152,7 +153,7 @@ impl Fsx {
     fn write(&mut self, through: Through, part: Part, seed: u64) -> Result<()> {
         let Part { at, len } = part;
         let offset = self.base + at as u64;
-        let data = &mut self.buffer.get()[..len];
+        let data = &mut self.buffer[..len];
         Pattern::Seed(seed).fill(at as u64, data);
         self.model[at..at + len].copy_from_slice(data);
         match through {

@@ -13,14 +13,15 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
+use blkcopy::aligned::AlignedBuf;
 use clap::Args;
 
 use self::plan::{meaning, Meaning, Operation, Plan, Region};
-use crate::device::{self, Buffer};
+use crate::device;
 use crate::nvme::command::{Answer, Command, Limits, Namespace, Range};
 use crate::pattern::{self, Pattern};
 use crate::recent::Recent;
-use crate::size;
+use blkcopy::size;
 
 /// All of a region is compared after so many operations.
 const EVERY: u64 = 64;
@@ -118,7 +119,7 @@ struct Fuzzer<'a> {
     plan: Plan,
     /// The region's right content.
     model: Vec<u8>,
-    buffer: Buffer,
+    buffer: AlignedBuf,
     recent: Recent,
     number: u64,
 }
@@ -133,7 +134,7 @@ impl<'a> Fuzzer<'a> {
             region,
             plan: Plan::new(args.seed.wrapping_add(number << 32), limits, region),
             model: vec![0; size],
-            buffer: Buffer::new(size),
+            buffer: AlignedBuf::new(size),
             recent: Recent::new(8),
             number,
         };
@@ -251,7 +252,7 @@ impl<'a> Fuzzer<'a> {
         let new = self.new_data(meaning);
         let place = self.bytes(meaning.to);
         let at = meaning.to.start * self.limits.block;
-        let got = &mut self.buffer.get()[..new.len()];
+        let got = &mut self.buffer[..new.len()];
         read(&self.namespace, got, at)?;
         let old = &mut self.model[place];
         let block = self.limits.block as usize;
@@ -274,7 +275,7 @@ impl<'a> Fuzzer<'a> {
             start: at,
             blocks: u32::try_from(blocks)?,
         });
-        let buf = &mut self.buffer.get()[..place.len()];
+        let buf = &mut self.buffer[..place.len()];
         Pattern::Seed(seed).fill(at * self.limits.block, buf);
         self.model[place].copy_from_slice(buf);
         retry(|| device::write_all(&self.namespace.file, buf, at * self.limits.block))
@@ -285,7 +286,7 @@ impl<'a> Fuzzer<'a> {
             start: at,
             blocks: u32::try_from(blocks)?,
         });
-        let got = &mut self.buffer.get()[..place.len()];
+        let got = &mut self.buffer[..place.len()];
         read(&self.namespace, got, at * self.limits.block)?;
         pattern::compare(at * self.limits.block, got, &self.model[place])
     }

@@ -19,16 +19,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, ensure, Result};
+use blkcopy::aligned::AlignedBuf;
 use clap::Args;
 use nix::errno::Errno;
 
 use self::files::{Files, Kind};
 use crate::copy::Outcome;
-use crate::device::{self, Buffer};
+use crate::device;
 use crate::pattern::{self, Pattern};
 use crate::random::Random;
 use crate::recent::Recent;
-use crate::size;
+use blkcopy::size;
 
 /// What is in the first quarter of each device.
 const GUARD: Pattern = Pattern::Seed(31);
@@ -140,7 +141,7 @@ struct Hostile {
     random: Random,
     files: Files,
     tally: Tally,
-    buffer: Buffer,
+    buffer: AlignedBuf,
     want: Vec<u8>,
     call: call::Memory,
     ring: Option<copyring::Ring>,
@@ -161,7 +162,7 @@ impl Hostile {
             random: Random::new(pattern::mix(args.seed) ^ number),
             files,
             tally: Tally::default(),
-            buffer: Buffer::new(device::BUFFER),
+            buffer: AlignedBuf::new(device::BUFFER),
             want: vec![0; device::BUFFER],
             call: call::Memory::new()?,
             ring: None,
@@ -263,7 +264,7 @@ impl Hostile {
             at += now;
         }
         ensure!(at == len, "{copied} bytes were copied of {at}");
-        let got = &mut self.buffer.get()[..len];
+        let got = &mut self.buffer[..len];
         device::read_exact(target.buffered(), got, to)?;
         pattern::compare(to, got, &self.want[..len])
     }

@@ -23,7 +23,6 @@ mod random;
 mod ranges;
 mod recent;
 mod relay;
-mod size;
 mod sweep;
 mod uring;
 

@@ -9,15 +9,16 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::{bail, ensure, Context, Result};
+use blkcopy::aligned::AlignedBuf;
 use clap::Args;
 use nix::errno::Errno;
 
 use self::plan::{Copy, Operation, Plan};
 use crate::copy::{copy_at, Outcome};
-use crate::device::{self, Access, Buffer, How};
+use crate::device::{self, Access, How};
 use crate::pattern::{self, Pattern};
 use crate::recent::Recent;
-use crate::size;
+use blkcopy::size;
 
 #[derive(Args, Clone, Debug)]
 pub struct ModelArgs {
@@ -79,7 +80,7 @@ struct Model {
     devices: Vec<Device>,
     tallies: Vec<Tally>,
     plan: Plan,
-    buffer: Buffer,
+    buffer: AlignedBuf,
     recent: Recent,
     align: usize,
 }
@@ -104,7 +105,7 @@ impl Model {
         let size = usize::try_from(args.size).context("the region is too large")?;
         let align = usize::try_from(args.align).context("the block is too large")?;
         ensure!(align > 0 && size / align >= 16, "the region is too small");
-        let mut buffer = Buffer::new(size);
+        let mut buffer = AlignedBuf::new(size);
         let mut devices = Vec::new();
         let mut at_end = Vec::new();
         for path in &args.devices {
@@ -116,11 +117,11 @@ impl Model {
                 "the region is not on the device"
             );
             at_end.push(args.base + args.size == end);
-            device::read_exact(&direct, buffer.get(), args.base)?;
+            device::read_exact(&direct, &mut buffer, args.base)?;
             devices.push(Device {
                 direct,
                 buffered,
-                model: buffer.get().to_vec(),
+                model: buffer.to_vec(),
             });
         }
         Ok(Model {
@@ -153,7 +154,7 @@ impl Model {
                 buffered,
             } => {
                 let device = &mut self.devices[dev];
-                let buf = &mut self.buffer.get()[..len];
+                let buf = &mut self.buffer[..len];
                 Pattern::Seed(seed).fill(0, buf);
                 device.model[at..at + len].copy_from_slice(buf);
                 device::write_all(device.file(buffered), buf, self.args.base + at as u64)?;
@@ -223,7 +224,7 @@ impl Model {
     fn accept_torn(&mut self, copy: Copy, copied: usize, new: &[u8]) -> Result<()> {
         let device = &mut self.devices[copy.dst];
         // Unaligned copies go through the page cache, and so may this look at them.
-        let got = &mut self.buffer.get()[..new.len()];
+        let got = &mut self.buffer[..new.len()];
         let at = self.args.base + copy.to as u64;
         device::read_exact(device.file(copy.buffered), got, at)?;
         let old = &mut device.model[copy.to..copy.to + new.len()];
@@ -244,7 +245,7 @@ impl Model {
     fn compare(&mut self) -> Result<()> {
         let buffered = self.plan.coin();
         for (number, device) in self.devices.iter().enumerate() {
-            let got = self.buffer.get();
+            let got = &mut self.buffer[..];
             device::read_exact(device.file(buffered), got, self.args.base)?;
             pattern::compare(0, got, &device.model).with_context(|| {
                 let base = self.args.base;

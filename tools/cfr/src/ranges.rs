@@ -21,7 +21,7 @@ use self::plan::{total, Copy, Mode, Operation, Plan};
 use crate::copy::{copy_at, Outcome};
 use crate::module::{self, Module};
 use crate::recent::Recent;
-use crate::size;
+use blkcopy::size;
 
 /// All is compared after so many operations.
 const EVERY: u64 = 100;

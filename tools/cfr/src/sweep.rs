@@ -25,7 +25,7 @@ use self::judge::Fault;
 use self::region::Region;
 use self::way::{Copier, Way};
 use crate::copy::Outcome;
-use crate::size;
+use blkcopy::size;
 
 /// So often does a slab cache grow that something leaks into.
 const TRIES: u32 = 3;

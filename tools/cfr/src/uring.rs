@@ -19,7 +19,7 @@ use nix::errno::Errno;
 
 use crate::copy::Outcome;
 use crate::device::{self, Access, How};
-use crate::size;
+use blkcopy::size;
 
 #[derive(Args, Clone, Debug)]
 pub struct UringArgs {

@@ -11,8 +11,9 @@ use anyhow::{bail, Context, Result};
 
 use super::place::{self, Place, Range, SECTOR};
 use crate::cache;
-use crate::device::{self, Access, Buffer, How, BUFFER};
+use crate::device::{self, Access, How, BUFFER};
 use crate::pattern::{self, Pattern};
+use blkcopy::aligned::AlignedBuf;
 
 /// Ranges less than so far from each other are read at once.
 const NEAR: usize = 128;
@@ -37,7 +38,7 @@ pub struct Disks {
     devices: Vec<Device>,
     places: Vec<Place>,
     disks: Vec<Disk>,
-    buffer: Buffer,
+    buffer: AlignedBuf,
     want: Vec<u8>,
     last_tag: u64,
 }
@@ -79,7 +80,7 @@ impl Disks {
             devices,
             places,
             disks,
-            buffer: Buffer::new(BUFFER),
+            buffer: AlignedBuf::new(BUFFER),
             want: vec![0; BUFFER],
             last_tag: 0,
         })
@@ -162,7 +163,7 @@ impl Disks {
                 len: bytes / SECTOR,
             };
             let mut tag = self.last_tag;
-            let buf = &mut self.buffer.get()[..bytes];
+            let buf = &mut self.buffer[..bytes];
             for sector in buf.chunks_mut(SECTOR) {
                 tag += 1;
                 content(tag, sector);
@@ -228,7 +229,7 @@ impl Disks {
         } else {
             &device.direct
         };
-        let got = &mut self.buffer.get()[..range.len * SECTOR];
+        let got = &mut self.buffer[..range.len * SECTOR];
         device::read_exact(file, got, (range.start * SECTOR) as u64)
     }
 
@@ -236,7 +237,7 @@ impl Disks {
     fn is_right(&mut self, dev: usize, piece: Range) -> Result<bool> {
         self.read(dev, piece, false)?;
         let bytes = piece.len * SECTOR;
-        Ok(self.buffer.get()[..bytes] == self.want[..bytes])
+        Ok(self.buffer[..bytes] == self.want[..bytes])
     }
 
     fn compare(&mut self, dev: usize, start: usize, len: usize, buffered: bool) -> Result<()> {
@@ -253,7 +254,7 @@ impl Disks {
             for (sector, tag) in want.chunks_mut(SECTOR).zip(tags) {
                 content(*tag, sector);
             }
-            let got = &self.buffer.get()[..bytes];
+            let got = &self.buffer[..bytes];
             if let Err(err) = pattern::compare((piece.start * SECTOR) as u64, got, want) {
                 let path = self.devices[dev].path.display().to_string();
                 let so = if buffered && self.is_right(dev, piece)? {
@@ -322,7 +323,7 @@ impl Disks {
                 };
                 self.read(dev, piece, false)?;
                 let old = self.tags(dev, piece).to_vec();
-                for (got, old) in self.buffer.get()[..bytes].chunks(SECTOR).zip(old) {
+                for (got, old) in self.buffer[..bytes].chunks(SECTOR).zip(old) {
                     content(new[done], &mut want);
                     let is_new = got == want;
                     content(old, &mut want);

@@ -29,7 +29,7 @@ fn disks(dir: &std::path::Path) -> Disks {
             cached: None,
             can_copy: true,
         }],
-        buffer: Buffer::new(BUFFER),
+        buffer: AlignedBuf::new(BUFFER),
         want: vec![0; BUFFER],
         last_tag: 0,
     }

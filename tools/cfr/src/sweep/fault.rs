@@ -11,7 +11,7 @@ use clap::Args;
 use nix::errno::Errno;
 
 use super::judge::Fault;
-use crate::size;
+use blkcopy::size;
 
 /// What can fail, by the names of the kernel's attributes.
 const IN_DEBUGFS: [(&str, Fault); 5] = [

@@ -8,8 +8,9 @@ use anyhow::{bail, ensure, Context, Result};
 
 use super::judge::Fault;
 use crate::cache;
-use crate::device::{self, Access, Buffer, How};
+use crate::device::{self, Access, How};
 use crate::pattern::{self, Pattern};
+use blkcopy::aligned::AlignedBuf;
 
 /// Places and lengths of buffered copies are no multiples of it.
 const PAGE: u64 = 4096;
@@ -53,7 +54,7 @@ pub struct Region {
     len: usize,
     /// Through the page cache: whole pages, of which the first ones are dirty before the copy.
     buffered: bool,
-    buffer: Buffer,
+    buffer: AlignedBuf,
     want: Vec<u8>,
     number: u32,
 }
@@ -82,7 +83,7 @@ impl Region {
             to,
             len,
             buffered,
-            buffer: Buffer::new(most),
+            buffer: AlignedBuf::new(most),
             want: vec![0; most],
             number: 0,
         })
@@ -98,7 +99,7 @@ impl Region {
             cache::drop_pages(&self.dst.buffered)?;
         }
         let (at, len) = around(self.from, self.len);
-        let buffer = &mut self.buffer.get()[..len];
+        let buffer = &mut self.buffer[..len];
         self.src.fill(NEW, at, buffer)?;
         if self.buffered {
             // All that is copied is dirty in the page cache, and there alone.
@@ -107,8 +108,7 @@ impl Region {
             device::write_all(&self.src.buffered, buffer, at)?;
         }
         let (at, len) = around(self.to, self.len);
-        self.dst
-            .fill(old(number), at, &mut self.buffer.get()[..len])
+        self.dst.fill(old(number), at, &mut self.buffer[..len])
     }
 
     /// Compares everything after a copy that says that it has copied so much.
@@ -131,7 +131,7 @@ impl Region {
         }
         self.compare_destination(copied, false)?;
         let (at, len) = around(self.from, self.len);
-        let (got, want) = (&mut self.buffer.get()[..len], &mut self.want[..len]);
+        let (got, want) = (&mut self.buffer[..len], &mut self.want[..len]);
         device::read_exact(&self.src.direct, got, at)?;
         NEW.fill(at, want);
         pattern::compare(at, got, want).context("the source")
@@ -139,7 +139,7 @@ impl Region {
 
     fn compare_destination(&mut self, copied: usize, buffered: bool) -> Result<()> {
         let (at, len) = around(self.to, self.len);
-        let (got, want) = (&mut self.buffer.get()[..len], &mut self.want[..len]);
+        let (got, want) = (&mut self.buffer[..len], &mut self.want[..len]);
         let file = if buffered {
             &self.dst.buffered
         } else {

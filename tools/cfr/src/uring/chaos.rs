@@ -10,16 +10,17 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
+use blkcopy::aligned::AlignedBuf;
 use clap::Args;
 use copyring::{Command, Copy, Range, Ring, Setup, Source};
 use nix::errno::Errno;
 
 use super::outcome;
 use crate::copy::Outcome;
-use crate::device::{self, Access, Buffer, How};
+use crate::device::{self, Access, How};
 use crate::pattern::{self, Pattern};
 use crate::random::Random;
-use crate::size;
+use blkcopy::size;
 
 #[derive(Args, Clone, Debug)]
 pub struct ChaosArgs {
@@ -83,7 +84,7 @@ struct Chaos<'a> {
     dst: File,
     quarter: u64,
     tally: Tally,
-    buffer: Buffer,
+    buffer: AlignedBuf,
     want: Vec<u8>,
 }
 
@@ -100,9 +101,9 @@ impl ChaosArgs {
             "the device is too small"
         );
         let most = usize::try_from(self.most)?;
-        let mut buffer = Buffer::new(most);
+        let mut buffer = AlignedBuf::new(most);
         for (at, len) in device::pieces(quarter, most) {
-            let data = &mut buffer.get()[..len];
+            let data = &mut buffer[..len];
             PATTERN.fill(at, data);
             device::write_all(&src, data, at)?;
         }
@@ -290,7 +291,7 @@ impl Chaos<'_> {
             PATTERN.fill(range.offset, &mut self.want[at..at + now]);
             at += now;
         }
-        let got = &mut self.buffer.get()[..len];
+        let got = &mut self.buffer[..len];
         match device::read_exact(&self.dst, got, sent.to) {
             Err(_) if self.args.may_fail => return Ok(()),
             result => result?,

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{ensure, Context, Result};
+use blkcopy::aligned::AlignedBuf;
 use clap::Args;
 use copyring::{Command, Entry};
 use io_uring::{opcode, types};
 
-use crate::device::{self, Access, Buffer, How};
-use crate::size;
+use crate::device::{self, Access, How};
+use blkcopy::size;
 
 #[derive(Args, Clone, Debug)]
 pub struct RateArgs {
@@ -40,8 +41,8 @@ impl RateArgs {
         let half = device::size(&mut file)? / 2;
         let places = half.min(self.area) / self.size.max(1);
         ensure!(places > 0, "the device is too small");
-        let mut buffer = Buffer::new(usize::try_from(self.size)?);
-        let data = buffer.get();
+        let mut buffer = AlignedBuf::new(usize::try_from(self.size)?);
+        let data = &mut buffer[..];
         data.fill(0x5a);
         let len = u32::try_from(self.size)?;
         let entry = |tag: u64| {
