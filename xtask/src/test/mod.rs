@@ -186,7 +186,7 @@ impl Suite {
         only: &[String],
     ) -> Result<()> {
         let flavour = wanted.flavour;
-        if let Some(why) = self.cannot() {
+        if let Some(why) = wanted.skips(self) {
             report.skip("the suite", &why);
             return Ok(());
         }
@@ -212,15 +212,10 @@ impl Suite {
     }
 }
 
-/// All suites, but for one whose tests another has as well, and one that cannot run without a tree.
-fn every(tree: Option<&Path>) -> Vec<Suite> {
+/// All suites, but for one whose tests another has as well.
+fn every() -> Vec<Suite> {
     let all = Suite::value_variants().iter().copied();
-    all.filter(|suite| match suite {
-        Suite::Clients => false,
-        Suite::Blktests => tree.is_some(),
-        _ => true,
-    })
-    .collect()
+    all.filter(|suite| *suite != Suite::Clients).collect()
 }
 
 /// Suites, and tests.
@@ -248,11 +243,21 @@ pub struct Wanted<'a> {
     pub rounds: u32,
 }
 
+impl Wanted<'_> {
+    /// Why a suite is skipped, if it is. One that is named has to run.
+    fn skips(&self, suite: Suite) -> Option<String> {
+        let no_tree = self.all && suite == Suite::Blktests && self.tree.is_none();
+        no_tree
+            .then(|| String::from("give --tree DIR, a clone of blktests"))
+            .or_else(|| suite.cannot())
+    }
+}
+
 /// Runs suites and prints the sum.
 pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
-    let Wanted { tree, rounds, .. } = wanted;
+    let Wanted { rounds, .. } = wanted;
     let (suites, tests) = sort(&wanted.targets);
-    let every = every(tree);
+    let every = every();
     let suites = match suites.as_slice() {
         _ if wanted.all => &every[..],
         [] => match (tests.as_slice(), wanted.flavour) {
@@ -283,7 +288,9 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
         Flavour::Kcsan => only(&KCSAN, "--kcsan is")?,
         _ => {}
     }
-    let possible = suites.iter().filter(|suite| suite.cannot().is_none());
+    let possible = suites
+        .iter()
+        .filter(|suite| wanted.skips(**suite).is_none());
     let purposes: Vec<Purpose> = possible
         .flat_map(|suite| suite.purposes())
         .copied()
@@ -354,5 +361,28 @@ fn tell(sum: Sum, failures: &[String], start: Instant) -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_suites_name_what_is_skipped() {
+        let wanted = |all, tree| Wanted {
+            targets: Vec::new(),
+            all,
+            flavour: Flavour::Normal,
+            tree,
+            rounds: 1,
+        };
+        assert!(every().contains(&Suite::Blktests) && !every().contains(&Suite::Clients));
+        let here = Suite::Blktests.cannot();
+        let skips = |all, tree| wanted(all, tree).skips(Suite::Blktests);
+        assert!(skips(true, None).unwrap().contains("--tree DIR"));
+        assert_eq!(skips(true, Some(Path::new("blktests"))), here);
+        // Who names it wants it: without a tree it fails.
+        assert_eq!(skips(false, None), here);
     }
 }
