@@ -164,7 +164,7 @@ enum Command {
         /// Make the mistakes of `tests/seeded` in the kernel, or those that are named, and see that the tests find
         /// them.
         ///
-        /// Each takes a build and a guest, all of them an hour. What was found is remembered: a run that was stopped
+        /// Each takes a build and a guest, all of them one to two hours. What was found is remembered: a run that was stopped
         /// goes on.
         #[arg(long, value_name = "NAME", num_args = 0.., conflicts_with_all = ["targets", "debug", "kcsan"])]
         seeded: Option<Vec<String>>,
