@@ -79,23 +79,71 @@ fn quick_and_timed_mean_what_they_mean_in_blktests() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// What can be waited for is waited for. A pause of a tenth of a second or more is for what must not happen
-/// meanwhile, or sets a pace, and then a comment above it says so.
+/// The pauses of a tenth of a second or more, and those whose length is worked out, that have no comment above them.
+fn pauses_without_a_reason(text: &str) -> Vec<String> {
+    let pause = r"(?:^|[;&|({]|\b(?:do|then|else|while|until)\b)\s*(?:sleep\s+|read\s+(?:-\S+\s+)*-[a-z]*t\s*)";
+    let pause = Regex::new(&format!(r#"{pause}"?0*\.?[1-9$]"#)).unwrap();
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let found = lines.windows(2).enumerate().filter(|(_, pair)| {
+        pause.is_match(pair[1]) && !pair[1].starts_with('#') && !pair[0].starts_with("# ")
+    });
+    found
+        .map(|(at, pair)| format!("line {}: {}", at + 2, pair[1]))
+        .collect()
+}
+
+#[test]
+fn a_pause_is_known_in_each_form() {
+    for pause in [
+        "sleep 1",
+        "\tsleep .5",
+        "sleep 0.2",
+        "sleep $((1 + round % 2)).$((round % 10))",
+        "sleep .$((RANDOM % 3))",
+        "sleep \"$seconds\"",
+        "while :; do sleep .1; done",
+        "read -rt .1 -u \"$fd\"",
+        "read -r -t 1",
+        "read -t1",
+    ] {
+        assert_eq!(
+            pauses_without_a_reason(&format!("\n{pause}")).len(),
+            1,
+            "{pause}"
+        );
+        let reason = format!("\n# It must not end meanwhile.\n{pause}");
+        assert!(pauses_without_a_reason(&reason).is_empty(), "{pause}");
+    }
+    for other in [
+        "sleep .02",
+        "sleep 0.05",
+        "read -rt .01 -u \"$fd\"",
+        "# A read that times out takes no process: sleep 1 does.",
+        "read -ra status",
+        "_copy_await nullb1 offloaded $pid",
+    ] {
+        assert!(
+            pauses_without_a_reason(&format!("\n{other}")).is_empty(),
+            "{other}"
+        );
+    }
+}
+
+/// What can be waited for is waited for. A pause is for what must not happen meanwhile, or sets a pace, and then a
+/// comment above it says so.
 #[test]
 fn no_pause_without_a_reason() {
-    let pause = Regex::new(r"^\s*sleep (\.[1-9]|[1-9])").unwrap();
-    let found = complaints(|name, text| {
-        if !name.starts_with("block/") {
-            return Vec::new();
-        }
-        let lines: Vec<&str> = text.lines().collect();
-        let found = lines.windows(2).enumerate();
-        let found = found
-            .filter(|(_, pair)| pause.is_match(pair[1]) && !pair[0].trim_start().starts_with("# "));
-        found
-            .map(|(at, pair)| format!("line {}: {}", at + 2, pair[1].trim()))
-            .collect()
-    });
+    let mut found = complaints(|_, text| pauses_without_a_reason(text));
+    let common = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/common");
+    for entry in fs::read_dir(common).unwrap() {
+        let path = entry.unwrap().path();
+        let pauses = pauses_without_a_reason(&fs::read_to_string(&path).unwrap());
+        found.extend(
+            pauses
+                .iter()
+                .map(|text| format!("{}: {text}", path.display())),
+        );
+    }
     assert!(found.is_empty(), "{found:#?}");
 }
 
