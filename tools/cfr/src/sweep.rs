@@ -3,32 +3,45 @@
 //! meets none.
 //!
 //! After each step its answer, all data, and the counter of what is in flight have to be right. With `--leaks` the
-//! steps are then repeated, and no slab cache may have grown by as many objects.
+//! steps are then repeated, and no slab cache may have grown by as many objects, nor may so many pages be missing. What
+//! is given back late is waited for. KASAN keeps what was freed for a while, but gives it back when a cache is shrunk.
 
 mod fault;
 mod judge;
+mod place;
 mod region;
 mod slab;
+mod unread;
 mod way;
+mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
 use clap::{Args, Subcommand};
 
-use self::fault::{Nth, Place, PlaceArgs};
+use self::fault::Nth;
 use self::judge::Fault;
-use self::region::Region;
+use self::place::ByPlaceArgs;
+use self::region::{Region, WriteBack};
+use self::slab::Counts;
+use self::unread::UnreadArgs;
 use self::way::{Copier, Way};
+use self::workers::WorkersArgs;
 use crate::copy::Outcome;
 use blkcopy::size;
 
 /// So often does a slab cache grow that something leaks into.
 const TRIES: u32 = 3;
+
+/// So long may it take until something is given back.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// No copy of this size has so many places.
 const MOST_STEPS: u32 = 5000;
@@ -45,11 +58,16 @@ enum What {
     Nth(NthArgs),
     /// By place: the first, the second... part of the source or of the destination cannot be read or written
     Place(ByPlaceArgs),
+    /// By the list of sources of io_uring: none, one, two... entries of it can be read
+    Unread(UnreadArgs),
+    /// Memory, for the kernel's workers, after more and more of it
+    Workers(WorkersArgs),
 }
 
 #[derive(Args, Clone, Debug)]
 struct CopyArgs {
-    /// `file`, `buffered`, `uring`, `uring-offload`, or `module:HOW`
+    /// `file`, `buffered`, `buffered-cold`, `uring`, `uring-offload`, `uring-list`, `uring-list-offload`, `module:HOW`,
+    /// or `clone:DEVICE`, a dm-clone device of DST and SRC with regions of LEN
     way: Way,
     src: PathBuf,
     dst: PathBuf,
@@ -76,19 +94,13 @@ struct NthArgs {
     stacked: bool,
 }
 
-#[derive(Args, Clone, Debug)]
-struct ByPlaceArgs {
-    #[command(flatten)]
-    copy: CopyArgs,
-    #[command(flatten)]
-    place: PlaceArgs,
-}
-
 impl SweepArgs {
     pub fn run(&self) -> Result<String> {
         match &self.command {
             What::Nth(args) => args.run(),
             What::Place(args) => args.run(),
+            What::Unread(args) => args.run(),
+            What::Workers(args) => args.run(),
         }
     }
 }
@@ -105,24 +117,26 @@ impl Stage {
         let (from, to) = (args.src_off, args.dst_off);
         let copier = Copier::new(&args.way, &args.src, &args.dst, (from, to, args.len))?;
         Ok(Stage {
-            region: Region::open(
-                &args.src,
-                &args.dst,
-                (from, to, args.len),
-                copier.buffered(),
-            )?,
+            region: Region::open(&args.way, &args.src, &args.dst, copier.place())?,
             copier,
             args: args.clone(),
         })
     }
 
-    /// After a copy: data, and what is in flight.
-    fn check(&mut self, outcome: Outcome, fault: Option<Fault>) -> Result<()> {
-        self.region.check(outcome.copied, fault)?;
-        // What devices have been asked to copy, and is not known to have ended.
-        let in_flight = counted(&self.args.dst, "in_flight_sectors")?;
-        ensure!(in_flight == 0, "{in_flight} sectors are still in flight");
-        Ok(())
+    /// Before step `number`.
+    fn prepare(&mut self, number: u32) -> Result<()> {
+        let (from, to, _) = self.copier.place();
+        self.region.prepare(number, (from, to))
+    }
+
+    /// After a copy: data, and what is in flight to the destination.
+    fn check(&mut self, outcome: Outcome, write_back: WriteBack) -> Result<()> {
+        let copied = match outcome.error {
+            Some(_) if !self.args.way.tells_part() => self.region.prefix()?,
+            _ => outcome.copied,
+        };
+        self.region.check(copied, write_back)?;
+        nothing_in_flight(&self.args.dst)
     }
 
     fn log(&self, text: &str) -> Result<()> {
@@ -133,6 +147,13 @@ impl Stage {
         let mut log = log.context("cannot open the log")?;
         writeln!(log, "{text}").context("cannot write to the log")
     }
+}
+
+/// Is there nothing that this device was asked to copy, and that is not known to have ended?
+fn nothing_in_flight(dst: &Path) -> Result<()> {
+    let in_flight = counted(dst, "in_flight_sectors")?;
+    ensure!(in_flight == 0, "{in_flight} sectors are still in flight");
+    Ok(())
 }
 
 /// A counter of `copy_stats` of a destination.
@@ -209,7 +230,7 @@ impl NthArgs {
         number: u32,
         tally: &mut Tally,
     ) -> Result<Option<Fault>> {
-        stage.region.prepare(number)?;
+        stage.prepare(number)?;
         nth.arm(number)?;
         let outcome = stage.copier.copy();
         let left = nth.disarm()?;
@@ -219,14 +240,18 @@ impl NthArgs {
             _ => {
                 let whole = outcome.error.is_none() && outcome.copied == self.copy.len;
                 ensure!(whole, "nothing has failed, but {outcome}");
-                stage.check(outcome, None)?;
+                stage.check(outcome, WriteBack::Whole)?;
                 return Ok(None);
             }
         };
         let context = || format!("{name} has failed, {outcome}");
         judge::after(&self.copy.way, self.stacked, fault, outcome, self.copy.len)
             .with_context(context)?;
-        stage.check(outcome, Some(fault)).with_context(context)?;
+        let write_back = match fault {
+            Fault::Bio | Fault::Timeout => WriteBack::MayFail,
+            _ => WriteBack::Whole,
+        };
+        stage.check(outcome, write_back).with_context(context)?;
         *tally
             .entry((name, kind_of(outcome, self.copy.len)))
             .or_default() += 1;
@@ -241,6 +266,10 @@ impl NthArgs {
         }
         let mut suspects: Option<BTreeSet<String>> = None;
         for _ in 0..TRIES {
+            // What was freed counts until caches are shrunk, which is dear: only those are that are suspect.
+            let shrink = suspects.clone().unwrap_or_default();
+            stage.prepare(1)?;
+            slab::shrink(&shrink);
             let before = slab::count()?;
             for _ in 0..self.leaks {
                 for step in steps {
@@ -250,7 +279,8 @@ impl NthArgs {
                     outcome?;
                 }
             }
-            let (grown, most) = slab::grown(&before, &slab::count()?, self.leaks.into());
+            stage.prepare(1)?;
+            let (grown, most) = self.grown(&before, &shrink)?;
             stage.log(&format!(
                 "{}: {} steps {} times; {most}",
                 self.copy.way,
@@ -272,55 +302,18 @@ impl NthArgs {
         let names: Vec<_> = suspects.into_iter().flatten().collect();
         bail!("not all is given back: {} grew each time", names.join(", "));
     }
-}
 
-impl ByPlaceArgs {
-    fn run(&self) -> Result<String> {
-        let mut stage = Stage::new(&self.copy)?;
-        let mut place = Place::open(&self.place)?;
-        let steps = self.copy.len.div_ceil(self.place.step);
-        let mut tally = Tally::new();
-        for step in 0..=steps {
-            let at = step * self.place.step + self.place.step / 2;
-            let number = u32::try_from(step)? + 1;
-            let outcome = self.step(&mut stage, &mut place, number, at);
-            let outcome = outcome.with_context(|| format!("a fault at {at}"))?;
-            let name = if at < self.copy.len { "fault" } else { "none" };
-            *tally
-                .entry((name, kind_of(outcome, self.copy.len)))
-                .or_default() += 1;
+    /// What has grown since then, and does not shrink soon: a pool goes when nobody waits for it any more.
+    fn grown(&self, before: &Counts, shrink: &BTreeSet<String>) -> Result<(Vec<String>, String)> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            slab::shrink(shrink);
+            let grown = slab::grown(before, &slab::count()?, self.leaks.into());
+            if grown.0.is_empty() || Instant::now() > end {
+                return Ok(grown);
+            }
+            sleep(Duration::from_millis(100));
         }
-        stage.log(&format!("{}, {}{}", self.copy.way, place, text(&tally)))?;
-        Ok(format!("exact at each of {steps} places"))
-    }
-
-    fn step(&self, stage: &mut Stage, place: &mut Place, number: u32, at: u64) -> Result<Outcome> {
-        stage.region.prepare(number)?;
-        let refused = || counted(&self.copy.dst, "fallback_notsupp");
-        let before = refused()?;
-        place.arm(at)?;
-        let outcome = stage.copier.copy();
-        place.disarm()?;
-        let outcome = outcome?;
-        let met = at < self.copy.len;
-        let due = if met { self.place.due } else { None };
-        judge::at_place(&self.copy.way, due, outcome, self.copy.len).context(outcome)?;
-        if self.place.due.is_none() {
-            // All was copied in any case: only this tells that the device was asked, and has refused.
-            ensure!(
-                (refused()? > before) == met,
-                "{outcome}, but the device was {}asked in vain",
-                if met { "not " } else { "" }
-            );
-        }
-        if due.is_some() {
-            let exact = (outcome.copied..outcome.copied + self.place.within).contains(&at);
-            ensure!(exact, "{outcome}, which is not where the fault is");
-        }
-        stage
-            .check(outcome, due.map(|_| Fault::Bio))
-            .context(outcome)?;
-        Ok(outcome)
     }
 }
 

@@ -11,6 +11,7 @@ use clap::Args;
 use nix::errno::Errno;
 
 use super::judge::Fault;
+use super::way::Way;
 use blkcopy::size;
 
 /// What can fail, by the names of the kernel's attributes.
@@ -133,12 +134,61 @@ pub struct PlaceArgs {
     /// From one place to the next
     #[arg(long, value_parser = size::parse, default_value = "16K")]
     pub step: u64,
+    /// The same in the copy, if the disk has a part of it: --step
+    #[arg(long, value_parser = size::parse)]
+    every: Option<u64>,
+    /// Where in the copy the first step is that the disk has
+    #[arg(long, value_parser = size::parse, default_value = "0")]
+    first: u64,
     /// The copy ends with this error, less than so many bytes before the place; without it the copy is whole
     #[arg(long, value_parser = errno)]
     pub due: Option<Errno>,
     /// See --due
     #[arg(long, value_parser = size::parse, default_value = "16K")]
     pub within: u64,
+    /// A command of --within bytes that fails may have done a part
+    #[arg(long, requires = "due")]
+    pub partly: bool,
+    /// The copy is whole, and who writes back the page cache hears of --due
+    #[arg(long, requires = "due")]
+    pub late: bool,
+    /// Wait so many milliseconds before each step
+    #[arg(long, default_value_t = 0)]
+    pub pause_ms: u64,
+    /// A disk below DST that is asked to copy, and may refuse, in its place
+    #[arg(long)]
+    pub below: Option<PathBuf>,
+}
+
+impl PlaceArgs {
+    fn every(&self) -> u64 {
+        self.every.unwrap_or(self.step)
+    }
+
+    /// How many places a copy of so many bytes has.
+    pub fn steps(&self, len: u64) -> u64 {
+        len.saturating_sub(self.first).div_ceil(self.every())
+    }
+
+    /// Place `step` in the copy.
+    pub fn at(&self, step: u64) -> u64 {
+        self.first + step * self.every() + self.step / 2
+    }
+
+    /// Whether the rule is about what is read.
+    fn is_source(&self) -> bool {
+        let mut words = self.rule.split(':');
+        matches!(words.nth(1), Some("COPY_SRC" | "READ"))
+    }
+
+    /// The same on the disk, from its `start` on.
+    fn on_disk(&self, step: u64, way: &Way, len: u64) -> u64 {
+        if self.every() == self.step && self.is_source() {
+            way.source_of(self.at(step), len)
+        } else {
+            step * self.step + self.step / 2
+        }
+    }
 }
 
 fn errno(name: &str) -> Result<Errno, String> {
@@ -165,7 +215,7 @@ pub struct Place {
     name: String,
     file: PathBuf,
     rule: Rule,
-    start: u64,
+    args: PlaceArgs,
     /// What takes it back.
     undo: String,
 }
@@ -198,14 +248,15 @@ impl Place {
             name: args.rule.clone(),
             file: file.into(),
             rule,
-            start: args.start,
+            args: args.clone(),
             undo: String::new(),
         })
     }
 
-    /// From now on, the sector with byte `at` of the copy fails.
-    pub fn arm(&mut self, at: u64) -> Result<()> {
-        let sector = (self.start + at) / 512;
+    /// From now on, the sector of place `step` fails, for a copy of so many bytes that begins `moved` bytes behind the
+    /// first one.
+    pub fn arm(&mut self, step: u64, way: &Way, len: u64, moved: u64) -> Result<()> {
+        let sector = (self.args.start + moved + self.args.on_disk(step, way, len)) / 512;
         let text = match &self.rule {
             Rule::Injected(rule) => {
                 self.undo = "removeall".into();
@@ -233,14 +284,44 @@ impl Place {
 mod tests {
     use super::*;
 
-    fn place(rule: &str) -> Result<Place> {
-        Place::open(&PlaceArgs {
+    fn args(rule: &str) -> PlaceArgs {
+        PlaceArgs {
             rule: rule.into(),
             start: 4096,
             step: 16384,
+            every: None,
+            first: 0,
             due: None,
             within: 16384,
-        })
+            partly: false,
+            late: false,
+            pause_ms: 0,
+            below: None,
+        }
+    }
+
+    fn place(rule: &str) -> Result<Place> {
+        Place::open(&args(rule))
+    }
+
+    #[test]
+    fn places_are_on_a_disk() {
+        let (read, written) = (args("nullb1:COPY_SRC:IOERR"), args("nullb1:bad"));
+        let list = "uring-list".parse().unwrap();
+        assert_eq!(read.steps(131_072), 8);
+        assert_eq!((read.at(1), read.at(8)), (24576, 139_264));
+        assert_eq!(read.on_disk(1, &Way::File, 131_072), 24576);
+        assert_eq!(read.on_disk(1, &list, 131_072), 12 * 8192);
+        assert_eq!(written.on_disk(1, &list, 131_072), 24576);
+        // The second of two disks that take turns.
+        let second = PlaceArgs {
+            every: Some(32768),
+            first: 16384,
+            ..args("nullb2:COPY_DST:IOERR")
+        };
+        assert_eq!(second.steps(131_072), 4);
+        assert_eq!((second.at(0), second.at(1)), (24576, 57344));
+        assert_eq!(second.on_disk(1, &Way::File, 131_072), 24576);
     }
 
     #[test]

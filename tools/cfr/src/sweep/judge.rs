@@ -62,8 +62,8 @@ fn memory(way: &Way, outcome: Outcome) -> bool {
     let refused = outcome == Outcome::nothing(Errno::ENOMEM);
     match way {
         Way::File => false,
-        Way::Buffered => refused || outcome.error.is_none() && outcome.copied > 0,
-        Way::Uring { .. } | Way::Module(_) => refused,
+        Way::Buffered { .. } => refused || outcome.error.is_none() && outcome.copied > 0,
+        Way::Uring { .. } | Way::Module(_) | Way::Clone(_) => refused,
     }
 }
 

@@ -4,34 +4,74 @@
 use std::fmt;
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{bail, Context, Result};
-use copyring::{Command, Copy, Ring, Setup, Source};
+use copyring::{Command, Copy, Range, Ring, Setup, Source};
 use nix::errno::Errno;
 
+use super::region::NEW;
 use crate::copy::{copy_at, Outcome};
 use crate::device::{self, Access, How};
 use crate::module::{self, Module};
+use blkcopy::aligned::AlignedBuf;
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
     /// copy_file_range(2), with O_DIRECT.
     File,
-    /// The same without it.
-    Buffered,
-    /// io_uring; the device or nothing, or in any way.
-    Uring { offload: bool },
+    /// The same without it; the page cache has the source, or not even that.
+    Buffered { cold: bool },
+    /// io_uring; the device or nothing, or in any way; one source, or a list of many.
+    Uring { offload: bool, list: bool },
     /// The test module, as it is told to.
     Module(String),
+    /// kcopyd: a write to a part of a region of this dm-clone device has the rest of it copied first.
+    Clone(PathBuf),
 }
+
+/// Of so many parts is the source of a list. The first is the last on the device, so that none goes on where the one
+/// before ends.
+const PARTS: u64 = 16;
 
 impl Way {
     /// Whether data may go through the page cache.
     pub fn is_cached(&self) -> bool {
-        *self == Way::Buffered
+        matches!(self, Way::Buffered { .. })
+    }
+
+    /// Whether the caller hears how much was copied before an error.
+    pub fn tells_part(&self) -> bool {
+        !matches!(self, Way::Clone(_))
+    }
+
+    /// Where byte `at` of a copy of so many bytes comes from, counted from the start of the source.
+    pub fn source_of(&self, at: u64, len: u64) -> u64 {
+        match self {
+            Way::Uring { list: true, .. } if at < len => {
+                let part = len / PARTS;
+                (PARTS - 1 - at / part) * part + at % part
+            }
+            _ => at,
+        }
+    }
+
+    /// The parts of the source, in the order in which they are copied.
+    pub fn sources(&self, from: u64, len: u64) -> Vec<Range> {
+        let count = match self {
+            Way::Uring { list: true, .. } => PARTS,
+            _ => 1,
+        };
+        let part = len / count;
+        let offset = |number| from + self.source_of(number * part, len);
+        let parts = (0..count).map(|number| Range {
+            offset: offset(number),
+            len: part,
+        });
+        parts.collect()
     }
 }
 
@@ -39,14 +79,19 @@ impl FromStr for Way {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let uring = |offload, list| Way::Uring { offload, list };
         Ok(match text {
             "file" => Way::File,
-            "buffered" => Way::Buffered,
-            "uring" => Way::Uring { offload: false },
-            "uring-offload" => Way::Uring { offload: true },
-            _ => match text.strip_prefix("module:") {
-                Some(how) => Way::Module(how.into()),
-                None => return Err(format!("{text:?} is no way to copy")),
+            "buffered" => Way::Buffered { cold: false },
+            "buffered-cold" => Way::Buffered { cold: true },
+            "uring" => uring(false, false),
+            "uring-offload" => uring(true, false),
+            "uring-list" => uring(false, true),
+            "uring-list-offload" => uring(true, true),
+            _ => match text.split_once(':') {
+                Some(("module", how)) => Way::Module(how.into()),
+                Some(("clone", device)) => Way::Clone(device.into()),
+                _ => return Err(format!("{text:?} is no way to copy")),
             },
         })
     }
@@ -56,26 +101,44 @@ impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Way::File => write!(f, "file"),
-            Way::Buffered => write!(f, "buffered"),
-            Way::Uring { offload: false } => write!(f, "uring"),
-            Way::Uring { offload: true } => write!(f, "uring-offload"),
+            Way::Buffered { cold: false } => write!(f, "buffered"),
+            Way::Buffered { cold: true } => write!(f, "buffered-cold"),
+            Way::Uring { offload, list } => {
+                let list = if *list { "-list" } else { "" };
+                let offload = if *offload { "-offload" } else { "" };
+                write!(f, "uring{list}{offload}")
+            }
             Way::Module(how) => write!(f, "module:{how}"),
+            Way::Clone(device) => write!(f, "clone:{}", device.display()),
         }
     }
 }
 
 enum Kind {
     File,
-    Uring { command: Command, ring: Box<Ring> },
-    Module { module: Module, line: String },
+    Uring {
+        command: Command,
+        ring: Box<Ring>,
+        sources: Vec<Range>,
+    },
+    Module {
+        module: Module,
+        line: String,
+    },
+    Clone {
+        device: File,
+        block: AlignedBuf,
+    },
 }
+
+/// What is written to a region has to be less than that.
+const BLOCK: usize = 512;
 
 /// Makes one copy, as often as it is told to.
 pub struct Copier {
     kind: Kind,
     src: File,
     dst: File,
-    buffered: bool,
     /// From where, to where, and how much, in bytes.
     place: (u64, u64, u64),
 }
@@ -89,14 +152,19 @@ impl Copier {
     pub fn new(way: &Way, src: &Path, dst: &Path, place: (u64, u64, u64)) -> Result<Self> {
         let (from, to, len) = place;
         let kind = match way {
-            Way::File | Way::Buffered => Kind::File,
-            Way::Uring { offload } => Kind::Uring {
+            Way::File | Way::Buffered { .. } => Kind::File,
+            Way::Uring { offload, list } => Kind::Uring {
                 command: if *offload {
                     Command::Offload
                 } else {
                     Command::Copy
                 },
                 ring: ring()?,
+                sources: if *list {
+                    way.sources(from, len)
+                } else {
+                    Vec::new()
+                },
             },
             Way::Module(how) => Kind::Module {
                 module: Module::open(Path::new(module::PATH))?,
@@ -110,19 +178,23 @@ impl Copier {
                     len / 512
                 ),
             },
+            Way::Clone(device) => Kind::Clone {
+                device: device::open(device, How::new(Access::W, true))?,
+                block: AlignedBuf::new(BLOCK),
+            },
         };
-        let buffered = way.is_cached();
+        let direct = !way.is_cached();
         Ok(Copier {
             kind,
-            src: device::open(src, How::new(Access::R, !buffered))?,
-            dst: device::open(dst, How::new(Access::W, !buffered))?,
-            buffered,
+            src: device::open(src, How::new(Access::R, direct))?,
+            dst: device::open(dst, How::new(Access::W, direct))?,
             place,
         })
     }
 
-    pub fn buffered(&self) -> bool {
-        self.buffered
+    /// From where, to where, and how much the next copy copies, in bytes.
+    pub fn place(&self) -> (u64, u64, u64) {
+        self.place
     }
 
     /// One copy; counted in bytes. It allocates nothing here that it could do without.
@@ -141,6 +213,7 @@ impl Copier {
             Kind::Uring {
                 command,
                 ring: used,
+                sources,
             } => {
                 let copy = Copy {
                     command: *command,
@@ -148,7 +221,10 @@ impl Copier {
                     src: Some(self.src.as_raw_fd()),
                     to,
                     len,
-                    source: Source::One(from),
+                    source: match sources.as_slice() {
+                        [] => Source::One(from),
+                        sources => Source::Many(sources),
+                    },
                 };
                 used.push(&copy, 0)?;
                 match used.wait() {
@@ -164,6 +240,19 @@ impl Copier {
                         *used = ring()?;
                         refused(&error)
                     }
+                }
+            }
+            Kind::Clone { device, block } => {
+                // A region is copied once.
+                self.place = (from + len, to + len, len);
+                // The same as the source has there, so that all is as after any other copy.
+                NEW.fill(from, block);
+                match device.write_all_at(block, from) {
+                    Ok(()) => Ok(Outcome {
+                        copied: len,
+                        error: None,
+                    }),
+                    Err(error) => refused(&error),
                 }
             }
         }
@@ -188,10 +277,26 @@ mod tests {
             "buffered",
             "uring",
             "uring-offload",
+            "uring-list",
+            "uring-list-offload",
+            "buffered-cold",
             "module:auto,async",
+            "clone:/dev/dm-2",
         ] {
             assert_eq!(name.parse::<Way>().unwrap().to_string(), name);
         }
         assert!("modul".parse::<Way>().is_err());
+    }
+
+    #[test]
+    fn a_list_is_read_from_its_end() {
+        let way: Way = "uring-list".parse().unwrap();
+        let sources = way.sources(8192, 16 * 512);
+        assert_eq!((sources[0].offset, sources[0].len), (8192 + 15 * 512, 512));
+        assert_eq!((sources[15].offset, sources[15].len), (8192, 512));
+        assert_eq!(way.source_of(513, 16 * 512), 14 * 512 + 1);
+        // What is behind the copy is behind the source.
+        assert_eq!(way.source_of(16 * 512, 16 * 512), 16 * 512);
+        assert_eq!(Way::File.source_of(513, 16 * 512), 513);
     }
 }
