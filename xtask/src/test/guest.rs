@@ -133,12 +133,26 @@ fn several() -> Options {
     }
 }
 
-/// The tests about concurrency, in User Mode Linux with several processors.
+/// Those of the tests about concurrency that are quick, or can be, in User Mode Linux with several processors.
+pub fn smp_quick(context: &Context, report: &mut Report) -> Result<()> {
+    on_several(context, report, Flavour::Normal, &["--smp", "--quick=5"])
+}
+
+/// All of them.
 pub fn smp(
     context: &Context,
     report: &mut Report,
     flavour: Flavour,
     only: &[String],
+) -> Result<()> {
+    on_several(context, report, flavour, &these(only, &["--smp"]))
+}
+
+fn on_several(
+    context: &Context,
+    report: &mut Report,
+    flavour: Flavour,
+    arguments: &[&str],
 ) -> Result<()> {
     let options = Options {
         timeout: Duration::from_secs(3000),
@@ -156,7 +170,7 @@ pub fn smp(
         );
         return Ok(());
     }
-    check(context, report, &options, &these(only, &["--smp"]))
+    check(context, report, &options, arguments)
 }
 
 /// Whether a guest comes up as far as its first program. User Mode Linux needs much of the host for several

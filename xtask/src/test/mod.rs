@@ -62,7 +62,9 @@ pub enum Suite {
     Qemu,
     /// The Copy command of NVMe devices, in QEMU: only if it is named.
     Nvme,
-    /// Those of them about concurrency on four processors, in User Mode Linux: only if it is named.
+    /// Those of them about concurrency that are quick, on four processors, in User Mode Linux.
+    SmpQuick,
+    /// All that are about concurrency: only if it is named.
     Smp,
     /// The same in QEMU, in a kernel that is preempted wherever it may be: only if it is named.
     SmpQemu,
@@ -126,11 +128,12 @@ impl TypedValueParser for TargetParser {
 
 /// What is run if nothing is named, in the order that finds mistakes soonest. The others take too long
 /// for that.
-const ALL: [Suite; 6] = [
+const ALL: [Suite; 7] = [
     Suite::Host,
     Suite::Kernel,
     Suite::Kunit,
     Suite::Um,
+    Suite::SmpQuick,
     Suite::Off,
     Suite::Qemu,
 ];
@@ -157,7 +160,9 @@ impl Suite {
             Self::Arch => &[Build],
             Self::Kernel | Self::Series => &[Build, Style],
             Self::Kunit | Self::Configs => &[Build, Guest],
-            Self::Um | Self::Clients | Self::Smp | Self::Off => &[Build, Guest, Programs],
+            Self::Um | Self::Clients | Self::SmpQuick | Self::Smp | Self::Off => {
+                &[Build, Guest, Programs]
+            }
             Self::Qemu | Self::Nvme | Self::SmpQemu | Self::NoOffload => {
                 &[Build, Guest, Qemu, Programs]
             }
@@ -198,6 +203,7 @@ impl Suite {
             Self::Clients => guest::clients(context, report),
             Self::Qemu => guest::qemu(context, report, flavour, only),
             Self::Nvme => guest::nvme(context, report, flavour, only),
+            Self::SmpQuick => guest::smp_quick(context, report),
             Self::Smp => guest::smp(context, report, flavour, only),
             Self::SmpQemu => guest::smp_qemu(context, report, flavour, only),
             Self::NoOffload => guest::no_offload(context, report),
@@ -212,10 +218,11 @@ impl Suite {
     }
 }
 
-/// All suites, but for one whose tests another has as well.
+/// All suites, but for those whose tests another has as well.
 fn every() -> Vec<Suite> {
     let all = Suite::value_variants().iter().copied();
-    all.filter(|suite| *suite != Suite::Clients).collect()
+    all.filter(|suite| !matches!(suite, Suite::Clients | Suite::SmpQuick))
+        .collect()
 }
 
 /// Suites, and tests.
