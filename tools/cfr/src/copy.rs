@@ -273,7 +273,7 @@ impl CopyArgs {
         let mut last = first;
         let mut done = 1;
         while if self.until_error {
-            last == first && last.error.is_none()
+            last.copied == len && last.error.is_none()
         } else {
             done < self.repeat
         } {
