@@ -162,14 +162,6 @@ mod tests {
         choose_from(&System::here(), compilers, clang, have, plain_rust).unwrap()
     }
 
-    const ALL: Compilers = Compilers {
-        rust: true,
-        llvm: true,
-        bindgen: true,
-        rustfmt: true,
-        clippy: true,
-    };
-
     #[test]
     fn the_newest_complete_compilers_are_chosen() {
         let have = candidates(&[
@@ -184,7 +176,7 @@ mod tests {
             ("libclang-19-dev", "1:19.1.7-1"),
             ("bindgen", "0.60.1-1"),
         ]);
-        let packages = chosen(ALL, None, &have, false).join(" ");
+        let packages = chosen(Compilers::ALL, None, &have, false).join(" ");
         assert_eq!(
             packages,
             "rustc-web rust-web-src rustfmt-web rust-web-clippy clang-19 lld-19 llvm-19 libclang-19-dev"
@@ -223,7 +215,10 @@ mod tests {
             ("rust-1.91-src", "1.91.1+dfsg~24.04-0ubuntu0.24.04.3"),
             ("rustc-1.100", "1.100.0+dfsg~24.04-0ubuntu1"),
         ]);
-        let want = Compilers { llvm: false, ..ALL };
+        let want = Compilers {
+            llvm: false,
+            ..Compilers::ALL
+        };
         let packages = chosen(want, None, &have, true).join(" ");
         assert_eq!(
             packages,
@@ -246,7 +241,7 @@ mod tests {
     #[test]
     fn without_a_package_there_is_advice() {
         let system = System::here();
-        let none = choose_from(&system, ALL, None, &Candidates::default(), false);
+        let none = choose_from(&system, Compilers::ALL, None, &Candidates::default(), false);
         let none = none.unwrap_err().to_string();
         assert!(none.ends_with(system.newer_rust()), "{none}");
     }

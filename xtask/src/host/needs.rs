@@ -149,6 +149,16 @@ pub struct Compilers {
 }
 
 impl Compilers {
+    /// None is there.
+    #[cfg(test)]
+    pub const ALL: Self = Self {
+        rust: true,
+        llvm: true,
+        bindgen: true,
+        rustfmt: true,
+        clippy: true,
+    };
+
     /// What of a toolchain is missing; formatter and linter only count for style.
     pub fn missing(toolchain: &Toolchain, purposes: &[Purpose]) -> Self {
         let build = purposes.contains(&Purpose::Build);

@@ -161,18 +161,18 @@ fn verify(cache: &Cache, purposes: &[Purpose]) -> Result<()> {
 mod tests {
     use super::*;
 
-    const ALL: Compilers = Compilers {
-        rust: true,
-        llvm: true,
-        bindgen: true,
-        rustfmt: true,
-        clippy: true,
-    };
-
     #[test]
     fn without_a_package_there_is_advice() {
         let (system, packages) = (System::here(), [String::from("make")]);
-        let advice = |reason| advice(&reason, &system, &packages, ALL, Some("no such package"));
+        let advice = |reason| {
+            advice(
+                &reason,
+                &system,
+                &packages,
+                Compilers::ALL,
+                Some("no such package"),
+            )
+        };
         let text = advice(NoApt::Absent);
         assert!(text.contains("make") && text.contains("rust"), "{text}");
         assert!(!text.contains("no such package"), "{text}");
