@@ -203,8 +203,7 @@ pub struct GatherArgs {
     /// Start here in the destination
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub dst_offset: u64,
-    /// Leave out so much of the ranges, from the first one on: what was gathered before an interrupt. The offset of the
-    /// destination stays the one of all of them
+    /// Skip the first SIZE bytes of the ranges, which an interrupted gather has copied; --dst-offset stays as it was
     #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size::parse)]
     pub skip: u64,
     /// Have so many commands under way

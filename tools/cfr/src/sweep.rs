@@ -3,8 +3,9 @@
 //! meets none.
 //!
 //! After each step its answer, all data, and the counter of what is in flight have to be right. With `--leaks` the
-//! steps are then repeated, and no slab cache may have grown by as many objects, nor may so many pages be missing. What
-//! is given back late is waited for. KASAN keeps what was freed for a while, but gives it back when a cache is shrunk.
+//! steps are then repeated. A slab cache that grows by one object a step is a leak, and so are pages that are missing,
+//! one a step. The sweep waits for what is given back late. KASAN keeps what was freed for a while, but gives it back
+//! when a cache is shrunk.
 
 mod fault;
 mod judge;
@@ -303,7 +304,7 @@ impl NthArgs {
         bail!("not all is given back: {} grew each time", names.join(", "));
     }
 
-    /// What has grown since then, and does not shrink soon: a pool goes when nobody waits for it any more.
+    /// Returns what has grown since then. It waits for what shrinks soon: a pool goes only after its last waiter.
     fn grown(&self, before: &Counts, shrink: &BTreeSet<String>) -> Result<(Vec<String>, String)> {
         let end = Instant::now() + PATIENCE;
         loop {

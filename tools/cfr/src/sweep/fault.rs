@@ -152,7 +152,7 @@ pub struct PlaceArgs {
     /// The copy is whole, and who writes back the page cache hears of --due
     #[arg(long, requires = "due")]
     pub late: bool,
-    /// Wait so many milliseconds before each step
+    /// The sweep waits this number of milliseconds before each step
     #[arg(long, default_value_t = 0)]
     pub pause_ms: u64,
     /// A disk below DST that is asked to copy, and may refuse, in its place
@@ -165,7 +165,7 @@ impl PlaceArgs {
         self.every.unwrap_or(self.step)
     }
 
-    /// How many places a copy of so many bytes has.
+    /// Returns the number of places that a copy of `len` bytes has.
     pub fn steps(&self, len: u64) -> u64 {
         len.saturating_sub(self.first).div_ceil(self.every())
     }
@@ -253,7 +253,7 @@ impl Place {
         })
     }
 
-    /// From now on, the sector of place `step` fails, for a copy of so many bytes that begins `moved` bytes behind the
+    /// Makes the sector of place `step` fail from now on. The copy has `len` bytes, and begins `moved` bytes behind the
     /// first one.
     pub fn arm(&mut self, step: u64, way: &Way, len: u64, moved: u64) -> Result<()> {
         let sector = (self.args.start + moved + self.args.on_disk(step, way, len)) / 512;
