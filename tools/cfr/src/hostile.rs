@@ -46,7 +46,7 @@ pub struct HostileArgs {
     /// Devices whose first quarter has pattern 31, which is not written. All else there is lost
     #[arg(required = true)]
     devices: Vec<PathBuf>,
-    /// The same, but it is suspended and gets another size meanwhile
+    /// The same, as large as the first of DEVICES, but it is suspended and gets another size meanwhile
     #[arg(long)]
     shaky: Vec<PathBuf>,
     /// A device that goes away and comes back meanwhile

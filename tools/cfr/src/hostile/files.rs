@@ -35,12 +35,17 @@ pub struct Target {
 }
 
 impl Target {
-    fn open(path: &Path, kind: Kind) -> Result<Self> {
+    /// Opens one that has the size that it has, or `whole` if that changes.
+    fn open(path: &Path, kind: Kind, whole: Option<u64>) -> Result<Self> {
         let open = |how| device::open(path, how);
         let mut direct = open(How::new(Access::Rw, true))?;
+        let size = match (kind, whole) {
+            (Kind::Shaky, Some(whole)) => whole,
+            _ => device::size(&mut direct)?,
+        };
         Ok(Self {
             kind,
-            size: device::size(&mut direct)?,
+            size,
             path: path.to_path_buf(),
             open: [direct, open(How::new(Access::Rw, false))?],
             readable: open(How::new(Access::R, true))?,
@@ -53,10 +58,10 @@ impl Target {
     }
 
     /// The same for a device that may be away for a moment.
-    fn open_once_there(path: &Path, kind: Kind) -> Result<Self> {
+    fn open_once_there(path: &Path, kind: Kind, whole: Option<u64>) -> Result<Self> {
         let mut tries = if kind == Kind::Lost { 100 } else { 0 };
         loop {
-            match Self::open(path, kind) {
+            match Self::open(path, kind, whole) {
                 Err(_) if tries > 0 => tries -= 1,
                 result => return result,
             }
@@ -103,10 +108,11 @@ impl Files {
             (shaky, Kind::Shaky),
             (lost, Kind::Lost),
         ];
-        let mut targets = Vec::new();
+        let mut targets: Vec<Target> = Vec::new();
         for (paths, kind) in kinds {
             for path in paths {
-                targets.push(Target::open_once_there(path, kind)?);
+                let whole = targets.first().map(|first| first.size);
+                targets.push(Target::open_once_there(path, kind, whole)?);
             }
         }
         let regular = regular().context("cannot make a file")?;
@@ -151,7 +157,7 @@ impl Files {
         }
         let lost = self.targets.iter_mut();
         for old in lost.filter(|target| target.kind == Kind::Lost) {
-            match Target::open(&old.path, Kind::Lost) {
+            match Target::open(&old.path, Kind::Lost, None) {
                 Ok(new) if new.size > 0 => *old = new,
                 _ => {}
             }
