@@ -9,6 +9,7 @@ use anyhow::Result;
 
 use super::report::Report;
 use super::report::Sum;
+use super::several;
 use super::team;
 use crate::build::Context;
 use crate::build::Flavour;
@@ -20,7 +21,6 @@ use crate::guest::plain_job;
 use crate::guest::Finished;
 use crate::guest::Nvme;
 use crate::guest::Options;
-use crate::guest::Outcome;
 use crate::guest::Sink;
 use crate::guest::SHARED;
 use crate::tools;
@@ -114,97 +114,13 @@ pub fn qemu(
     let options = Options {
         timeout: Duration::from_secs(1200),
         nvme: vec![NVME_SMOKE.parse()?],
-        ..several()
+        ..several::qemu()
     };
     check(
         context,
         report,
         &options.flavoured(flavour),
         &these(only, &["--smoke"]),
-    )
-}
-
-/// QEMU with four processors. They make most of what can happen between copies happen, on a machine that has two.
-fn several() -> Options {
-    Options {
-        memory: 3 << 30,
-        cpus: 4,
-        ..Options::new(Guest::Qemu)
-    }
-}
-
-/// Those of the tests about concurrency that are quick, or can be, in User Mode Linux with several processors.
-pub fn smp_quick(context: &Context, report: &mut Report) -> Result<()> {
-    on_several(context, report, Flavour::Normal, &["--smp", "--quick=5"])
-}
-
-/// All of them.
-pub fn smp(
-    context: &Context,
-    report: &mut Report,
-    flavour: Flavour,
-    only: &[String],
-) -> Result<()> {
-    on_several(context, report, flavour, &these(only, &["--smp"]))
-}
-
-fn on_several(
-    context: &Context,
-    report: &mut Report,
-    flavour: Flavour,
-    arguments: &[&str],
-) -> Result<()> {
-    let options = Options {
-        timeout: Duration::from_secs(3000),
-        memory: 2 << 30,
-        cpus: 4,
-        ..Options::new(Guest::Um)
-    }
-    .flavoured(flavour);
-    let kernel = crate::build::build(context, options.variant(), When::Changed)?;
-    if !starts(context, &kernel, &options)? {
-        report.skip(
-            "tests on several processors",
-            "a guest of User Mode Linux with several does not start on this machine: `./x test smp-qemu` has them, \
-             in hours",
-        );
-        return Ok(());
-    }
-    check(context, report, &options, arguments)
-}
-
-/// Whether a guest comes up as far as its first program. User Mode Linux needs much of the host for several
-/// processors, and not each machine has it. A kernel that complains is not the host's fault: the tests shall fail.
-fn starts(context: &Context, kernel: &Kernel, options: &Options) -> Result<bool> {
-    let limit = Options {
-        timeout: Duration::from_secs(60),
-        ..Options::new(options.guest)
-    };
-    let options = Options {
-        timeout: limit.flavoured(options.flavour).timeout,
-        ..options.clone()
-    };
-    let job = plain_job(context, vec![String::from("true")], context.repo.clone());
-    let finished = boot(context, kernel, &options, &job, Sink::Lines(&mut |_| {}))?;
-    Ok(finished.outcome == Outcome::Exit(0) || !finished.problems.is_empty())
-}
-
-/// The tests about concurrency, in QEMU with several processors.
-pub fn smp_qemu(
-    context: &Context,
-    report: &mut Report,
-    flavour: Flavour,
-    only: &[String],
-) -> Result<()> {
-    let options = Options {
-        timeout: Duration::from_secs(5400),
-        ..several()
-    };
-    check(
-        context,
-        report,
-        &options.flavoured(flavour),
-        &these(only, &["--smp"]),
     )
 }
 
@@ -229,7 +145,7 @@ const NVME: [&str; 10] = [
 ];
 
 /// The tests that were named, or else those of the suite.
-fn these<'a>(only: &'a [String], all: &[&'a str]) -> Vec<&'a str> {
+pub fn these<'a>(only: &'a [String], all: &[&'a str]) -> Vec<&'a str> {
     if only.is_empty() {
         all.to_vec()
     } else {
@@ -239,10 +155,6 @@ fn these<'a>(only: &'a [String], all: &[&'a str]) -> Vec<&'a str> {
 
 /// How much longer than others a kernel may take that looks for mistakes.
 const DEBUG_FACTOR: u32 = 6;
-
-/// The guest's processors share those of a machine that may have fewer, and wake each other by signals. So what goes
-/// on alone is slow, and is less: it has been tried on one processor.
-const SEVERAL_ENVIRONMENT: [(&str, &str); 2] = [("COPY_SLOW", "4"), ("COPY_OPS", "2000")];
 
 /// More time for each test, and fewer random operations: it is the checks that count here.
 const DEBUG_ENVIRONMENT: [(&str, &str); 2] = [("COPY_SLOW", "10"), ("COPY_OPS", "2000")];
@@ -360,7 +272,7 @@ pub fn run(
         environment.push(("COPY_SLOW", "4"));
     }
     if options.guest == Guest::Um && options.cpus > 1 {
-        environment.extend(SEVERAL_ENVIRONMENT);
+        environment.extend(several::ENVIRONMENT);
     }
     if matches!(options.flavour, Flavour::Debug | Flavour::Kcsan) {
         environment.extend(DEBUG_ENVIRONMENT);

@@ -20,6 +20,7 @@ mod options;
 mod report;
 mod seeded;
 mod series;
+mod several;
 mod structure;
 mod team;
 mod width;
@@ -203,9 +204,9 @@ impl Suite {
             Self::Clients => guest::clients(context, report),
             Self::Qemu => guest::qemu(context, report, flavour, only),
             Self::Nvme => guest::nvme(context, report, flavour, only),
-            Self::SmpQuick => guest::smp_quick(context, report),
-            Self::Smp => guest::smp(context, report, flavour, only),
-            Self::SmpQemu => guest::smp_qemu(context, report, flavour, only),
+            Self::SmpQuick => several::smp_quick(context, report),
+            Self::Smp => several::smp(context, report, flavour, only),
+            Self::SmpQemu => several::smp_qemu(context, report, flavour, only),
             Self::NoOffload => guest::no_offload(context, report),
             Self::Off => off::run(context, report),
             Self::Arch => arch::run(context, report),
