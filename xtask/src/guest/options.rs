@@ -37,8 +37,8 @@ pub struct Options {
     pub counts_instructions: bool,
     /// If it is one of several guests.
     pub team: Option<Team>,
-    /// Its tests run on devices that do not offload.
-    pub no_offload: bool,
+    /// Options for `tests/check`, such as `--smoke`.
+    pub check: Vec<&'static str>,
 }
 
 /// Guests of one kernel that run side by side (User Mode Linux).
@@ -72,7 +72,7 @@ impl Options {
             allow_warnings: false,
             counts_instructions: false,
             team: None,
-            no_offload: false,
+            check: Vec::new(),
         }
     }
 

@@ -31,13 +31,12 @@ pub fn um(context: &Context, report: &mut Report, flavour: Flavour, only: &[Stri
         timeout: Duration::from_secs(3000),
         ..Options::new(Guest::Um)
     };
-    let arguments = um_tests(&context.repo)?;
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let tests = um_tests(&context.repo)?;
     check(
         context,
         report,
         &options.flavoured(flavour),
-        &these(only, &arguments),
+        &these(only, &words(&tests)),
     )
 }
 
@@ -62,7 +61,7 @@ fn fabrics(repo: &Path) -> Result<Vec<String>> {
 }
 
 /// The names of tests of a group.
-fn names(repo: &Path, group: &str, wanted: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+pub fn names(repo: &Path, group: &str, wanted: impl Fn(&str) -> bool) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(repo.join("tests").join(group))? {
         let path = entry?.path();
@@ -80,19 +79,17 @@ fn names(repo: &Path, group: &str, wanted: impl Fn(&str) -> bool) -> Result<Vec<
 pub fn no_offload(context: &Context, report: &mut Report) -> Result<()> {
     let options = Options {
         timeout: Duration::from_secs(3000),
-        no_offload: true,
+        check: vec!["--no-offload"],
         ..Options::new(Guest::Um)
     };
     let tests = um_tests(&context.repo)?;
-    let tests: Vec<_> = tests.iter().map(String::as_str).collect();
-    check(context, report, &options, &tests)?;
+    check(context, report, &options, &words(&tests))?;
     let options = Options {
-        no_offload: true,
+        check: vec!["--no-offload"],
         ..nvme_devices()?
     };
     let tests = names(&context.repo, "nvme", |text| text.contains(DEVICE))?;
-    let tests: Vec<_> = tests.iter().map(String::as_str).collect();
-    check(context, report, &options, &tests)
+    check(context, report, &options, &words(&tests))
 }
 
 /// The tests with programs that know nothing of copy offload, in User Mode Linux.
@@ -149,8 +146,13 @@ pub fn these<'a>(only: &'a [String], all: &[&'a str]) -> Vec<&'a str> {
     if only.is_empty() {
         all.to_vec()
     } else {
-        only.iter().map(String::as_str).collect()
+        words(only)
     }
+}
+
+/// As the words of a command line.
+pub fn words(list: &[String]) -> Vec<&str> {
+    list.iter().map(String::as_str).collect()
 }
 
 /// How much longer than others a kernel may take that looks for mistakes.
@@ -252,10 +254,8 @@ pub fn run(
     if options.team.is_some() {
         command.extend(["--claim", SHARED].map(String::from));
     }
-    if options.no_offload {
-        command.push(String::from("--no-offload"));
-    }
-    command.extend(arguments.iter().map(|word| String::from(*word)));
+    let arguments = options.check.iter().chain(arguments);
+    command.extend(arguments.map(|word| String::from(*word)));
     let mut job = plain_job(context, command, context.repo.clone());
     // The programs of the tests are among what this machine needs.
     let mut environment = vec![("REQUIRE_COPY_CLIENTS", "1")];

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The tests about concurrency, in guests with several processors.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 
 use super::guest::check;
+use super::guest::names;
 use super::guest::these;
+use super::guest::words;
 use super::report::Report;
 use crate::build::Context;
 use crate::build::Flavour;
@@ -30,7 +33,14 @@ pub fn qemu() -> Options {
 
 /// Those of the tests about concurrency that are quick, or can be, in User Mode Linux with several processors.
 pub fn smp_quick(context: &Context, report: &mut Report) -> Result<()> {
-    on_several(context, report, Flavour::Normal, &["--smp", "--quick=5"])
+    let options = Options {
+        check: vec!["--quick=5"],
+        ..um()
+    };
+    let tests = about_concurrency(&context.repo, |text| {
+        has(text, "QUICK=1") || has(text, "TIMED=1")
+    })?;
+    on_several(context, report, &options, &words(&tests))
 }
 
 /// All of them.
@@ -40,24 +50,46 @@ pub fn smp(
     flavour: Flavour,
     only: &[String],
 ) -> Result<()> {
-    on_several(context, report, flavour, &these(only, &["--smp"]))
+    let tests = about_concurrency(&context.repo, |_| true)?;
+    on_several(
+        context,
+        report,
+        &um().flavoured(flavour),
+        &these(only, &words(&tests)),
+    )
 }
 
-fn on_several(
-    context: &Context,
-    report: &mut Report,
-    flavour: Flavour,
-    arguments: &[&str],
-) -> Result<()> {
-    let options = Options {
+/// User Mode Linux with several.
+fn um() -> Options {
+    Options {
         timeout: Duration::from_secs(3000),
         memory: 2 << 30,
         cpus: 4,
         ..Options::new(Guest::Um)
     }
-    .flavoured(flavour);
+}
+
+/// The names of the tests about concurrency, as far as they are wanted.
+fn about_concurrency(repo: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+    let wanted = |text: &str| has(text, "SMP=1") && wanted(text);
+    let mut tests = names(repo, "block", wanted)?;
+    tests.extend(names(repo, "nvme", wanted)?);
+    Ok(tests)
+}
+
+/// Whether a test has this line.
+fn has(text: &str, line: &str) -> bool {
+    text.lines().any(|found| found == line)
+}
+
+fn on_several(
+    context: &Context,
+    report: &mut Report,
+    options: &Options,
+    tests: &[&str],
+) -> Result<()> {
     let kernel = crate::build::build(context, options.variant(), When::Changed)?;
-    if !starts(context, &kernel, &options)? {
+    if !starts(context, &kernel, options)? {
         report.skip(
             "tests on several processors",
             "a guest of User Mode Linux with several does not start on this machine: `./x test smp-qemu` has them, \
@@ -65,7 +97,7 @@ fn on_several(
         );
         return Ok(());
     }
-    check(context, report, &options, arguments)
+    check(context, report, options, tests)
 }
 
 /// Whether a guest comes up as far as its first program. User Mode Linux needs much of the host for several
@@ -106,3 +138,17 @@ pub fn smp_qemu(
 /// The guest's processors share those of a machine that may have fewer, and wake each other by signals. So what goes
 /// on alone is slow, and is less: it has been tried on one processor.
 pub const ENVIRONMENT: [(&str, &str); 2] = [("COPY_SLOW", "4"), ("COPY_OPS", "2000")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_about_concurrency_are_found() {
+        let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let all = about_concurrency(&repo, |_| true).unwrap();
+        assert!(all.contains(&String::from("block/065")), "{all:?}");
+        assert!(all.contains(&String::from("nvme/064")), "{all:?}");
+        assert!(!all.contains(&String::from("block/035")), "{all:?}");
+    }
+}
