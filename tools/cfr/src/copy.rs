@@ -64,6 +64,9 @@ pub struct CopyArgs {
     /// Do it until it fails or copies less
     #[arg(long, conflicts_with = "repeat")]
     until_error: bool,
+    /// Do it until there is this file, and say how each copy ended
+    #[arg(long, conflicts_with_all = ["repeat", "until_error"])]
+    until: Option<PathBuf>,
     /// Let the kernel's fault injection have its way with this task while it copies
     #[arg(long)]
     make_it_fail: bool,
@@ -79,7 +82,7 @@ pub struct CopyArgs {
     mark: Option<PathBuf>,
     /// Have a handler of SIGALRM run every so many milliseconds; a call of --full that it interrupts is made
     /// again. Prints also how many calls and alarms there were, and how late the handler ran at worst
-    #[arg(long, conflicts_with_all = ["repeat", "until_error"])]
+    #[arg(long, conflicts_with_all = ["repeat", "until_error", "until"])]
     alarm_ms: Option<u64>,
 }
 
@@ -272,16 +275,15 @@ impl CopyArgs {
         }
         let mut last = first;
         let mut done = 1;
-        while if self.until_error {
-            last.copied == len && last.error.is_none()
-        } else {
-            done < self.repeat
-        } {
+        while self.goes_on(last, len, done) {
+            if self.until.is_some() {
+                println!("{last}");
+            }
             let start = Instant::now();
             (last, _) = self.once(src, dst, len)?;
             took = took.max(start.elapsed());
             done += 1;
-            if !self.until_error && last != first {
+            if !self.until_error && self.until.is_none() && last != first {
                 bail!("{first} at first, but {last} the {done}th time");
             }
         }
@@ -292,6 +294,15 @@ impl CopyArgs {
             bail!("{last}, but only after {} ms", took.as_millis());
         }
         Ok((last, calls))
+    }
+
+    /// Whether there is another copy after this one, before which `done - 1` were made.
+    fn goes_on(&self, last: Outcome, len: u64, done: u64) -> bool {
+        match &self.until {
+            Some(stop) => !stop.exists(),
+            None if self.until_error => last.copied == len && last.error.is_none(),
+            None => done < self.repeat,
+        }
     }
 }
 
@@ -318,6 +329,7 @@ mod tests {
             positions: false,
             repeat: 1,
             until_error: false,
+            until: None,
             make_it_fail: false,
             max_ms: None,
             min_ms: None,
@@ -340,6 +352,26 @@ mod tests {
         args.full = true;
         assert_eq!(args.run().unwrap().to_string(), "copied 6000");
         assert_eq!(std::fs::read(&b).unwrap(), [7; 6000]);
+    }
+
+    #[test]
+    fn copies_until_there_is_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b, stop) = (
+            dir.path().join("a"),
+            dir.path().join("b"),
+            dir.path().join("stop"),
+        );
+        std::fs::write(&a, [7; 100]).unwrap();
+        std::fs::write(&b, []).unwrap();
+        let mut args = args(&a, &b);
+        args.until = Some(stop.clone());
+        let stopper = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            std::fs::write(&stop, []).unwrap();
+        });
+        assert_eq!(args.run().unwrap().to_string(), "copied 100");
+        stopper.join().unwrap();
     }
 
     #[test]
