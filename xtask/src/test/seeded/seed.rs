@@ -209,6 +209,7 @@ fn kernel(name: &str) -> Result<Variant> {
         Flavour::Debug,
         Flavour::Smp,
         Flavour::SmpDebug,
+        Flavour::Kcsan,
     ];
     let kernels = flavours.map(|flavour| Variant::of(Guest::Um, flavour));
     let mut named = kernels

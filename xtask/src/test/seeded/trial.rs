@@ -149,6 +149,7 @@ fn options(kernel: Variant) -> Options {
     match kernel.flavour {
         Flavour::Smp => several,
         Flavour::SmpDebug => several.flavoured(Flavour::Debug),
+        Flavour::Kcsan => several.flavoured(Flavour::Kcsan),
         flavour => plain.flavoured(flavour),
     }
 }
