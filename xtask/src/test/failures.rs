@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What `tests/check` said about each test that failed, taken from its lines.
 
-/// The verdict that stands in the first line of a test.
-const VERDICTS: [&str; 3] = ["[passed]", FAILED, "[skipped]"];
+/// The verdict that stands in the first line of a test. The last two are those of `tests/check --no-offload`.
+const VERDICTS: [&str; 5] = [
+    "[passed]",
+    FAILED,
+    "[skipped]",
+    "[fails, as it must]",
+    "[passes]",
+];
 const FAILED: &str = "[failed]";
 
 /// Whether a line is the first one about a test.
@@ -51,12 +57,19 @@ mod tests {
             "    +wrong",
             "block/037 (zones)  [skipped] 1.0 s",
             "    no such device",
+            "block/038 (errors)  [fails, as it must] 1.0 s",
+            "block/039 (errors)  [failed] 1.0 s",
+            "block/040 (sizes)  [passes] 1.0 s",
+            "    which proves: sizes",
         ];
         output.iter().for_each(|line| failures.line(line));
         assert_eq!(
             failures.into_texts(),
-            ["block/036 (copies)  [failed] 2.0 s\n      \
-                 tests/block/036: line 7: a complaint of the shell\n          +wrong"]
+            [
+                "block/036 (copies)  [failed] 2.0 s\n      \
+                 tests/block/036: line 7: a complaint of the shell\n          +wrong",
+                "block/039 (errors)  [failed] 1.0 s"
+            ]
         );
     }
 }
