@@ -149,16 +149,18 @@ enum Command {
         after_help = "Examples:\n  ./x test\n  ./x test kunit um\n  ./x test um block/036\n  ./x test --debug um\n  ./x test --seeded split-ignored"
     )]
     Test {
-        /// Which suites; and of those that have a guest (um, smp, qemu, smp-qemu, nvme), only these tests.
+        /// Which suites; and of those that have a guest (um, smp-quick, smp, qemu, smp-qemu, nvme), only these tests.
         #[arg(value_name = "SUITE|TEST", value_parser = Target::parser())]
         targets: Vec<Target>,
         /// All suites, those that otherwise have to be named as well: takes hours.
         #[arg(long, conflicts_with_all = ["targets", "debug", "kcsan", "seeded"])]
         all: bool,
-        /// Kernels with lockdep, KASAN, kmemleak and the like, for um, smp, qemu, smp-qemu and nvme: takes hours.
+        /// Kernels with lockdep, KASAN, kmemleak and the like, for um, smp, qemu, smp-qemu and nvme, in hours, or
+        /// for smp-quick.
         #[arg(long)]
         debug: bool,
-        /// Kernels with KCSAN, which looks for data races, for smp, qemu, smp-qemu and nvme: takes hours.
+        /// Kernels with KCSAN, which looks for data races, for smp, qemu, smp-qemu and nvme, in hours, or for
+        /// smp-quick.
         #[arg(long, conflicts_with = "debug")]
         kcsan: bool,
         /// Make the mistakes of `tests/seeded` in the kernel, or those that are named, and see that the tests find

@@ -139,8 +139,9 @@ const ALL: [Suite; 7] = [
     Suite::Qemu,
 ];
 
-/// Those that run in a guest, test by test. Each has a debug kernel.
-const GUESTS: [Suite; 5] = [
+/// Those that run in a guest, test by test. Each has a debug kernel. The first one is a part of another.
+const GUESTS: [Suite; 6] = [
+    Suite::SmpQuick,
     Suite::Um,
     Suite::Smp,
     Suite::Qemu,
@@ -148,8 +149,14 @@ const GUESTS: [Suite; 5] = [
     Suite::Nvme,
 ];
 
-/// Those that have a kernel with KCSAN as well.
-const KCSAN: [Suite; 4] = [Suite::Smp, Suite::Qemu, Suite::SmpQemu, Suite::Nvme];
+/// Those that have a kernel with KCSAN as well, in the same order.
+const KCSAN: [Suite; 5] = [
+    Suite::SmpQuick,
+    Suite::Smp,
+    Suite::Qemu,
+    Suite::SmpQemu,
+    Suite::Nvme,
+];
 
 impl Suite {
     /// What the machine has to have for it.
@@ -204,7 +211,7 @@ impl Suite {
             Self::Clients => guest::clients(context, report),
             Self::Qemu => guest::qemu(context, report, flavour, only),
             Self::Nvme => guest::nvme(context, report, flavour, only),
-            Self::SmpQuick => several::smp_quick(context, report),
+            Self::SmpQuick => several::smp_quick(context, report, flavour, only),
             Self::Smp => several::smp(context, report, flavour, only),
             Self::SmpQemu => several::smp_qemu(context, report, flavour, only),
             Self::NoOffload => guest::no_offload(context, report),
@@ -269,8 +276,8 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
     let suites = match suites.as_slice() {
         _ if wanted.all => &every[..],
         [] => match (tests.as_slice(), wanted.flavour) {
-            ([], Flavour::Debug) => &GUESTS[..],
-            ([], Flavour::Kcsan) => &KCSAN[..],
+            ([], Flavour::Debug) => &GUESTS[1..],
+            ([], Flavour::Kcsan) => &KCSAN[1..],
             ([], _) => &ALL[..],
             (_, Flavour::Kcsan) => &[Suite::Smp],
             (_, _) => &[Suite::Um],

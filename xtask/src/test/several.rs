@@ -32,7 +32,12 @@ pub fn qemu() -> Options {
 }
 
 /// Those of the tests about concurrency that are quick, or can be, in User Mode Linux with several processors.
-pub fn smp_quick(context: &Context, report: &mut Report) -> Result<()> {
+pub fn smp_quick(
+    context: &Context,
+    report: &mut Report,
+    flavour: Flavour,
+    only: &[String],
+) -> Result<()> {
     let options = Options {
         check: vec!["--quick=5"],
         ..um()
@@ -40,7 +45,12 @@ pub fn smp_quick(context: &Context, report: &mut Report) -> Result<()> {
     let tests = about_concurrency(&context.repo, |text| {
         has(text, "QUICK=1") || has(text, "TIMED=1")
     })?;
-    on_several(context, report, &options, &words(&tests))
+    on_several(
+        context,
+        report,
+        &options.flavoured(flavour),
+        &these(only, &words(&tests)),
+    )
 }
 
 /// All of them.
