@@ -28,8 +28,8 @@ use crate::guest::Sink;
 use crate::host::command::tail;
 use crate::test::guest;
 
-/// A guest of a plain kernel that takes longer hangs: the tests that find mistakes take some seconds.
-const LIMIT: Duration = Duration::from_secs(150);
+/// A guest of a plain kernel that takes longer hangs: the tests that find mistakes take some seconds, and few a minute.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// What a trial says of a guest that did not end, and of one that ended before its test did.
 const HUNG: &str = "the guest hung";
