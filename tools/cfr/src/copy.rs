@@ -94,6 +94,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// So much was copied, and nothing went wrong.
+    pub fn good(copied: u64) -> Self {
+        let error = None;
+        Self { copied, error }
+    }
+
     /// Nothing was copied.
     pub fn nothing(error: Errno) -> Self {
         let (copied, error) = (0, Some(error));
@@ -142,10 +148,7 @@ pub fn copy_at(src: &File, src_off: u64, dst: &File, dst_off: u64, len: u64) -> 
                         && to.unsigned_abs() == dst_off + copied,
                     "{copied} bytes copied, but the offsets became {from} and {to}"
                 );
-                Outcome {
-                    copied,
-                    error: None,
-                }
+                Outcome::good(copied)
             }
             Err(error) => Outcome::nothing(error),
         },
@@ -206,10 +209,7 @@ impl CopyArgs {
 
     /// One call, or as many as it takes; how it ended, and how many there were.
     fn once(&self, src: &File, dst: &File, len: u64) -> Result<(Outcome, u64)> {
-        let mut total = Outcome {
-            copied: 0,
-            error: None,
-        };
+        let mut total = Outcome::good(0);
         let mut calls = 0;
         loop {
             let (from, to) = (self.src_off + total.copied, self.dst_off + total.copied);
@@ -296,7 +296,7 @@ impl CopyArgs {
         Ok((last, calls))
     }
 
-    /// Whether there is another copy after this one, before which `done - 1` were made.
+    /// Whether another copy follows `last`, which was the copy number `done`.
     fn goes_on(&self, last: Outcome, len: u64, done: u64) -> bool {
         match &self.until {
             Some(stop) => !stop.exists(),

@@ -239,7 +239,7 @@ impl NthArgs {
         let (fault, name) = match left {
             0 => nth.what_failed()?,
             _ => {
-                let whole = outcome.error.is_none() && outcome.copied == self.copy.len;
+                let whole = outcome == Outcome::good(self.copy.len);
                 ensure!(whole, "nothing has failed, but {outcome}");
                 stage.check(outcome, WriteBack::Whole)?;
                 return Ok(None);
@@ -267,7 +267,7 @@ impl NthArgs {
         }
         let mut suspects: Option<BTreeSet<String>> = None;
         for _ in 0..TRIES {
-            // What was freed counts until caches are shrunk, which is dear: only those are that are suspect.
+            // What was freed counts until its cache is shrunk. That takes long, so only suspects are.
             let shrink = suspects.clone().unwrap_or_default();
             stage.prepare(1)?;
             slab::shrink(&shrink);

@@ -3,10 +3,7 @@
 //!
 //! The tree is a copy of links. That is enough, for files are never written to, but replaced.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::fs::File;
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -22,6 +19,7 @@ use super::Context;
 use super::Variant;
 use super::When;
 use super::Work;
+use crate::cache::write_atomically;
 use crate::cache::Cache;
 use crate::host::command::logged;
 use crate::host::toolchain::Toolchain;
@@ -34,18 +32,17 @@ use crate::ui::Step;
 /// A file of every kernel that no patch changes.
 const WITNESS: &str = "COPYING";
 
-/// Where the tree is, and the list of what was built.
+/// Where the tree is, and what was wrong with each state that was built.
 pub fn folder(cache: &Cache) -> PathBuf {
     cache.root().join("series")
 }
 
-/// The states of the tree, and which of them were built.
+/// The states of the tree.
 pub struct Steps<'a> {
     context: &'a Context,
     tree: Tree,
     /// What decides about a build besides the files.
     base: String,
-    built: BTreeSet<String>,
 }
 
 impl<'a> Steps<'a> {
@@ -57,45 +54,44 @@ impl<'a> Steps<'a> {
             Toolchain::find(&context.cache).identity(),
             config::fragment(&context.repo, Variant::SERIES)?
         );
-        let built = super::text_of(&list(&context.cache));
         Ok(Self {
             context,
             tree: copy(context, tree)?,
             base,
-            built: built.lines().map(String::from).collect(),
         })
     }
 
-    /// Whether this state was built before, with the same compilers and options.
-    pub fn is_built(&self, contents: &Contents) -> bool {
-        self.built.contains(&self.key(contents))
+    /// What was wrong with this state, if it was built before with the same compilers and options.
+    pub fn before(&self, contents: &Contents) -> Option<Vec<String>> {
+        let text = fs::read_to_string(self.file(contents)).ok()?;
+        Some(text.lines().map(String::from).collect())
+    }
+
+    /// Remembers that a state was built, and what was wrong with it: compilers say so once. What they said before a
+    /// build was stopped in its middle is lost.
+    pub fn remember(&self, contents: &Contents, complaints: &[String]) -> Result<()> {
+        let file = self.file(contents);
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        write_atomically(&file, complaints.join("\n").as_bytes())
     }
 
     /// Brings the tree to a state and builds it.
-    pub fn build(&mut self, contents: &Contents) -> Result<Work<'a>> {
+    pub fn build(&self, contents: &Contents) -> Result<Work<'a>> {
         let laid = overlay::place(&self.tree.dir, contents)?;
         let work = Work::of(self.context, Variant::SERIES, self.tree.clone(), laid);
         work.build(When::Always)?;
-        let key = self.key(contents);
-        let path = list(&self.context.cache);
-        let add = || -> std::io::Result<()> {
-            let mut file = File::options().create(true).append(true).open(&path)?;
-            writeln!(file, "{key}")
-        };
-        add().with_context(|| format!("cannot write {}", path.display()))?;
-        self.built.insert(key);
         Ok(work)
     }
 
-    fn key(&self, contents: &Contents) -> String {
+    fn file(&self, contents: &Contents) -> PathBuf {
         let state = overlay::identity(contents);
         let hash = Sha256::digest(format!("{}{state}", self.base));
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        let key: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        folder(&self.context.cache).join("judged").join(key)
     }
-}
-
-fn list(cache: &Cache) -> PathBuf {
-    folder(cache).join("built")
 }
 
 /// Copies a tree and its pristine files.

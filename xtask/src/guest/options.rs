@@ -17,6 +17,10 @@ use crate::build::Variant;
 /// The module that drives NVMe devices on the PCI bus.
 const NVME_DRIVER: &str = "nvme";
 
+/// null_blk lets nobody else run while it frees the pages of a device. With KASAN, 128 MiB of them take some 20 seconds
+/// on a machine that has other work, which is a soft lockup otherwise.
+const PATIENT: &str = "watchdog_thresh=60";
+
 /// The machine.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -37,7 +41,7 @@ pub struct Options {
     pub counts_instructions: bool,
     /// If it is one of several guests.
     pub team: Option<Team>,
-    /// Options for `tests/check`, such as `--smoke`.
+    /// Options for `tests/check`, such as `--no-offload`.
     pub check: Vec<&'static str>,
 }
 
@@ -127,6 +131,9 @@ impl Options {
         if self.flavour == Flavour::Debug {
             // Not only the first report.
             words.push(String::from("kasan_multi_shot"));
+        }
+        if matches!(self.flavour, Flavour::Debug | Flavour::Kcsan) {
+            words.push(String::from(PATIENT));
         }
         words
     }

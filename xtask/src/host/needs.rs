@@ -149,7 +149,7 @@ pub struct Compilers {
 }
 
 impl Compilers {
-    /// None is there.
+    /// All of them are missing.
     #[cfg(test)]
     pub const ALL: Self = Self {
         rust: true,

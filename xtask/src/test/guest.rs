@@ -158,10 +158,6 @@ pub fn words(list: &[String]) -> Vec<&str> {
 /// How much longer than others a kernel may take that looks for mistakes.
 const DEBUG_FACTOR: u32 = 6;
 
-/// null_blk lets nobody else run while it frees the pages of a device. With KASAN, 128 MiB of them take some 20 seconds
-/// on a machine that has other work, which is a soft lockup otherwise.
-const PATIENT: &str = "watchdog_thresh=60";
-
 /// More time for each test, and fewer random operations: it is the checks that count here.
 const DEBUG_ENVIRONMENT: [(&str, &str); 2] = [("COPY_SLOW", "10"), ("COPY_OPS", "2000")];
 
@@ -193,17 +189,14 @@ fn nvme_devices() -> Result<Options> {
 
 impl Options {
     /// A kernel that looks for mistakes takes several times as long, and half of the memory for itself.
-    pub fn flavoured(mut self, flavour: Flavour) -> Self {
+    pub fn flavoured(self, flavour: Flavour) -> Self {
         match flavour {
-            Flavour::Debug | Flavour::Kcsan => {
-                self.append.push(String::from(PATIENT));
-                Self {
-                    flavour,
-                    memory: self.memory + (1 << 30),
-                    timeout: self.timeout * DEBUG_FACTOR,
-                    ..self
-                }
-            }
+            Flavour::Debug | Flavour::Kcsan => Self {
+                flavour,
+                memory: self.memory + (1 << 30),
+                timeout: self.timeout * DEBUG_FACTOR,
+                ..self
+            },
             _ => Self { flavour, ..self },
         }
     }

@@ -63,9 +63,9 @@ pub enum Suite {
     Qemu,
     /// The Copy command of NVMe devices, in QEMU: only if it is named.
     Nvme,
-    /// Those of them about concurrency that are quick, on four processors, in User Mode Linux.
+    /// The quick ones of the tests about concurrency, on four processors, in User Mode Linux.
     SmpQuick,
-    /// All that are about concurrency: only if it is named.
+    /// All tests about concurrency, on four processors, in User Mode Linux: only if it is named.
     Smp,
     /// The same in QEMU, in a kernel that is preempted wherever it may be: only if it is named.
     SmpQemu,
@@ -73,7 +73,7 @@ pub enum Suite {
     NoOffload,
     /// The kernel with the option off.
     Off,
-    /// The kernel for 32-bit Arm builds and links: only if it is named.
+    /// The kernel for 32-bit Arm builds without warnings, and links: only if it is named.
     Arch,
     /// Mutants of the pure core, each of which a test has to find: only if it is named.
     Mutants,
@@ -81,7 +81,7 @@ pub enum Suite {
     Configs,
     /// Every example of the help texts and of the README: only if it is named.
     Examples,
-    /// Each patch of the series builds on those before it: only if it is named.
+    /// Each patch of the series builds without warnings on those before it: only if it is named.
     Series,
     /// All blktests-format tests in upstream's tree, by upstream's runner: only if it is named, with --tree.
     Blktests,
@@ -259,7 +259,7 @@ pub struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Why a suite is skipped, if it is. One that is named has to run.
+    /// Why a suite is skipped, if it is. A suite that is named runs without a tree, and fails then.
     fn skips(&self, suite: Suite) -> Option<String> {
         let no_tree = self.all && suite == Suite::Blktests && self.tree.is_none();
         no_tree
@@ -287,7 +287,7 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
     let only = |able: &[Suite], what: &str| {
         ensure!(
             suites.iter().all(|suite| able.contains(suite)),
-            "{what} for the suites {}, which run test by test in a guest",
+            "{what} for the suites {}",
             able.iter()
                 .map(|suite| suite.name())
                 .collect::<Vec<_>>()
@@ -315,6 +315,12 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
     let mut total = Sum::default();
     let mut lines = Vec::new();
     let mut failures = Vec::new();
+    let longest = suites.iter().map(|suite| suite.name().len()).max();
+    let width = longest.unwrap_or(0)
+        + match rounds {
+            1 => 0,
+            _ => format!(" {rounds}/{rounds}").len(),
+        };
     for round in 1..=rounds {
         for suite in suites {
             let name = match rounds {
@@ -325,7 +331,7 @@ pub fn run(context: &Context, wanted: Wanted<'_>) -> Result<ExitCode> {
             let (sum, failed) =
                 counted(&name, |report| suite.run(context, report, &wanted, &tests));
             lines.push(format!(
-                "{name:9} {:>12}  {sum}",
+                "{name:width$} {:>12}  {sum}",
                 ui::elapsed(began.elapsed())
             ));
             total += sum;

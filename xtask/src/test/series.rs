@@ -25,7 +25,7 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
     let mailed = mail::write(context, &tree, dir.path())?;
     let patches: Vec<_> = mailed.iter().flat_map(|series| &series.patches).collect();
     let replay = Replay::new(context, &tree)?;
-    let mut steps = Steps::new(context, &tree)?;
+    let steps = Steps::new(context, &tree)?;
     let mut failed: Option<String> = None;
     for (index, patch) in patches.iter().enumerate() {
         let name = name_of(patch);
@@ -34,8 +34,8 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
             continue;
         }
         let contents = replay.take(patch)?;
-        if steps.is_built(&contents) {
-            report.pass(&format!("{name} (built before)"));
+        if let Some(complaints) = steps.before(&contents) {
+            report.judge(&format!("{name} (built before)"), &complaints);
             continue;
         }
         ui::note(&format!("{} of {}: {name}", index + 1, patches.len()));
@@ -49,6 +49,7 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
                     count => format!("{name} ({count} warnings of what a later patch uses)"),
                 };
                 report.judge(&name, &others);
+                steps.remember(&contents, &others)?;
             }
             Err(error) => {
                 report.fail(&name, &format!("{error:#}"));
@@ -67,7 +68,8 @@ fn is_early(warning: &str) -> bool {
         " never constructed",
         "unused ",
     ];
-    unused.iter().any(|text| warning.contains(text))
+    // That one is an error that is lost.
+    !warning.contains("must be used") && unused.iter().any(|text| warning.contains(text))
 }
 
 #[cfg(test)]
@@ -79,5 +81,7 @@ mod tests {
         assert!(is_early("a.rs:1:2: warning: method `len` is never used"));
         assert!(is_early("a.c:1:2: warning: unused function 'len'"));
         assert!(!is_early("a.c:1:2: warning: 'len' is used uninitialized"));
+        let lost = "a.rs:1:2: warning: unused `Result` that must be used";
+        assert!(!is_early(lost));
     }
 }

@@ -35,7 +35,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Opens one that has the size that it has, or `whole` if that changes.
+    /// Opens one. A shaky device has the size `whole`, since its own changes meanwhile.
     fn open(path: &Path, kind: Kind, whole: Option<u64>) -> Result<Self> {
         let open = |how| device::open(path, how);
         let mut direct = open(How::new(Access::Rw, true))?;
@@ -111,6 +111,7 @@ impl Files {
         let mut targets: Vec<Target> = Vec::new();
         for (paths, kind) in kinds {
             for path in paths {
+                // Shaky ones are as large as the first.
                 let whole = targets.first().map(|first| first.size);
                 targets.push(Target::open_once_there(path, kind, whole)?);
             }

@@ -134,10 +134,10 @@ pub struct PlaceArgs {
     /// From one place to the next
     #[arg(long, value_parser = size::parse, default_value = "16K")]
     pub step: u64,
-    /// The same in the copy, if the disk has a part of it: --step
+    /// From one place to the next in the copy, if other disks have what is between; without it as --step
     #[arg(long, value_parser = size::parse)]
     every: Option<u64>,
-    /// Where in the copy the first step is that the disk has
+    /// Where in the copy the first part begins that is on this disk
     #[arg(long, value_parser = size::parse, default_value = "0")]
     first: u64,
     /// The copy ends with this error, less than so many bytes before the place; without it the copy is whole
@@ -146,16 +146,16 @@ pub struct PlaceArgs {
     /// See --due
     #[arg(long, value_parser = size::parse, default_value = "16K")]
     pub within: u64,
-    /// A command of --within bytes that fails may have done a part
+    /// A command of --within bytes that has failed may have copied a part of them
     #[arg(long, requires = "due")]
     pub partly: bool,
-    /// The copy is whole, and who writes back the page cache hears of --due
+    /// The copy itself is whole; a sync after it ends with --due
     #[arg(long, requires = "due")]
     pub late: bool,
     /// The sweep waits this number of milliseconds before each step
     #[arg(long, default_value_t = 0)]
     pub pause_ms: u64,
-    /// A disk below DST that is asked to copy, and may refuse, in its place
+    /// The disk below DST whose counters tell whether it was asked to copy and has refused; without it those of DST do
     #[arg(long)]
     pub below: Option<PathBuf>,
 }

@@ -39,7 +39,7 @@ impl fmt::Display for Fault {
 /// Whether this is the right answer after a fault. Drivers of `stacked` devices need memory for what they pass on, must
 /// not wait for it, and let the copy be made in another way.
 pub fn after(way: &Way, stacked: bool, fault: Fault, outcome: Outcome, len: u64) -> Result<()> {
-    let whole = outcome.error.is_none() && outcome.copied == len;
+    let whole = outcome == Outcome::good(len);
     let right = match fault {
         Fault::Requeue => whole,
         // Before a copy has begun, memory may be missing for what leads to it; a copy itself has a reserve.
@@ -87,7 +87,7 @@ fn failed(way: &Way, outcome: Outcome, len: u64, errno: Errno) -> bool {
 /// Whether this is the right answer where a fault has this error, or none.
 pub fn at_place(way: &Way, due: Option<Errno>, outcome: Outcome, len: u64) -> Result<()> {
     let right = match due {
-        None => outcome.error.is_none() && outcome.copied == len,
+        None => outcome == Outcome::good(len),
         Some(errno) => failed(way, outcome, len, errno),
     };
     ensure!(right, "which is not right");

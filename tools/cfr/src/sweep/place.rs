@@ -64,8 +64,9 @@ impl ByPlaceArgs {
             }
             Ok(outcome)
         });
-        place.disarm()?;
+        let disarmed = place.disarm();
         let outcome = checked?;
+        disarmed?;
         if self.place.due.is_none() {
             // All was copied in any case: only this tells that the device was asked, and has refused.
             ensure!(

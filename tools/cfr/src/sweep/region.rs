@@ -72,7 +72,7 @@ pub struct Region {
     want: Vec<u8>,
     /// What is copied.
     new: Vec<u8>,
-    /// Behind what was copied, not all of so much is new.
+    /// The size of a command, which may have failed and copied a part: not all of so much behind what was copied is new.
     command: usize,
     number: u32,
 }

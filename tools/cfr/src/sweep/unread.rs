@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cfr sweep unread`: the kernel cannot read all of a list of sources.
 
-use std::io;
 use std::os::fd::AsRawFd;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use clap::Args;
-use copyring::{Command, Entry, Range, Ring, Setup};
+use copyring::{Entry, Range, Ring, Setup};
 use memmap2::MmapMut;
 use nix::errno::Errno;
 use nix::libc;
 
 use super::region::WriteBack;
-use super::way::Way;
+use super::way::{command, Way};
 use super::{CopyArgs, Stage};
 use crate::copy::Outcome;
 use crate::device::{self, Access, How};
@@ -67,14 +66,9 @@ impl UnreadArgs {
             list: true,
         } = self.copy.way
         else {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput))
-                .context("this way has no list");
+            bail!("{} has no list", self.copy.way);
         };
-        let command = if offload {
-            Command::Offload
-        } else {
-            Command::Copy
-        };
+        let command = command(offload);
         let (from, to, len) = (self.copy.src_off, self.copy.dst_off, self.copy.len);
         let sources = self.copy.way.sources(from, len);
         let (src, dst) = (
@@ -100,10 +94,7 @@ impl UnreadArgs {
             let due = if readable < sources.len() {
                 Outcome::nothing(Errno::EFAULT)
             } else {
-                Outcome {
-                    copied: len,
-                    error: None,
-                }
+                Outcome::good(len)
             };
             let context = || format!("{readable} sources can be read: {outcome}");
             ensure!(outcome == due, "{}", context());

@@ -37,6 +37,15 @@ pub enum Way {
 /// before ends.
 const PARTS: u64 = 16;
 
+/// The command of io_uring that copies.
+pub fn command(offload: bool) -> Command {
+    if offload {
+        Command::Offload
+    } else {
+        Command::Copy
+    }
+}
+
 impl Way {
     /// Whether data may go through the page cache.
     pub fn is_cached(&self) -> bool {
@@ -154,11 +163,7 @@ impl Copier {
         let kind = match way {
             Way::File | Way::Buffered { .. } => Kind::File,
             Way::Uring { offload, list } => Kind::Uring {
-                command: if *offload {
-                    Command::Offload
-                } else {
-                    Command::Copy
-                },
+                command: command(*offload),
                 ring: ring()?,
                 sources: if *list {
                     way.sources(from, len)
@@ -229,10 +234,7 @@ impl Copier {
                 used.push(&copy, 0)?;
                 match used.wait() {
                     Ok(done) => Ok(match done.result {
-                        Ok(copied) => Outcome {
-                            copied,
-                            error: None,
-                        },
+                        Ok(copied) => Outcome::good(copied),
                         Err(error) => refused(&error)?,
                     }),
                     // What was not taken would be submitted by the next call.
@@ -248,10 +250,7 @@ impl Copier {
                 // The same as the source has there, so that all is as after any other copy.
                 NEW.fill(from, block);
                 match device.write_all_at(block, from) {
-                    Ok(()) => Ok(Outcome {
-                        copied: len,
-                        error: None,
-                    }),
+                    Ok(()) => Ok(Outcome::good(len)),
                     Err(error) => refused(&error),
                 }
             }

@@ -66,13 +66,15 @@ impl Faults {
             ("verbose", "0"),
             ("interval", "1"),
             ("ignore-gfp-wait", "N"),
+            ("space", "0"),
+            ("times", "0"),
         ];
         let of_pages = [("ignore-gfp-highmem", "N"), ("min-order", "0")];
         let of_pages = of_pages.iter().filter(|_| what == Memory::Pages);
         for (name, value) in all.iter().chain(of_pages) {
-            let before = fs::read_to_string(faults.dir.join(name));
+            let before = fs::read_to_string(faults.dir.join(name))?;
+            faults.before.push((name, before.trim().into()));
             faults.set(name, value)?;
-            faults.before.push((name, before?.trim().into()));
         }
         Ok(faults)
     }
@@ -149,14 +151,11 @@ impl WorkersArgs {
         mark("1");
         faults.arm(space, self.times)?;
         let outcome = stage.copier.copy();
-        let failed = faults.disarm(self.times)?;
+        let failed = faults.disarm(self.times);
         let outcome = outcome?;
-        let whole = Outcome {
-            copied: self.copy.len,
-            error: None,
-        };
+        let failed = failed?;
         ensure!(
-            outcome == whole,
+            outcome == Outcome::good(self.copy.len),
             "memory was missing {failed} times: {outcome}"
         );
         stage.check(outcome, WriteBack::Whole)?;

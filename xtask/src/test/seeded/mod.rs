@@ -67,6 +67,7 @@ fn chosen(mut seeds: Vec<Seed>, names: &[String]) -> Result<Vec<Seed>> {
     let order = |seed: &Seed| {
         (
             seed.kernel != Variant::UM,
+            seed.kernel.to_string(),
             seed.files().map(PathBuf::from).collect::<Vec<_>>(),
         )
     };

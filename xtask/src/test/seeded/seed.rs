@@ -27,7 +27,7 @@ const EXTENSION: &str = "diff";
 const KUNIT: &str = "kunit/";
 
 /// Who has to find a mistake.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finder {
     /// A test in blktests format, such as `block/036`.
     Test(String),

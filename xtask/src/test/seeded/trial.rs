@@ -209,7 +209,8 @@ pub fn key(repo: &Path, kernel: &str, finder: &Finder) -> Result<String> {
             Path::new("tests").join(name),
             Path::new("tests").join(format!("{name}.out")),
         ];
-        for folder in ["tests/common", "tools/cfr/src"] {
+        let programs = ["tools/blkcopy/src", "tools/cfr/src", "tools/copyring/src"];
+        for folder in ["tests/common"].iter().chain(&programs) {
             below(repo, Path::new(folder), &mut files)?;
         }
         for file in files {
