@@ -63,6 +63,8 @@ impl Target {
         loop {
             match Self::open(path, kind, whole) {
                 Err(_) if tries > 0 => tries -= 1,
+                // It went away while it was opened.
+                Ok(target) if target.size == 0 && tries > 0 => tries -= 1,
                 result => return result,
             }
             std::thread::sleep(Duration::from_millis(20));
