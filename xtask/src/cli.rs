@@ -173,7 +173,7 @@ enum Command {
         /// A tree of upstream's blktests, for the suite blktests; it is only read.
         #[arg(long, value_name = "DIR")]
         tree: Option<PathBuf>,
-        /// Run them so many times, but no further round after one in which something failed.
+        /// Run the suites N times. Stop after the first round in which something fails.
         #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "seeded")]
         #[arg(value_parser = clap::value_parser!(u32).range(1..))]
         rounds: u32,

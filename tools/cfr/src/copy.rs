@@ -94,7 +94,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// So much was copied, and nothing went wrong.
+    /// So many bytes were copied, without an error.
     pub fn good(copied: u64) -> Self {
         let error = None;
         Self { copied, error }
@@ -357,11 +357,7 @@ mod tests {
     #[test]
     fn copies_until_there_is_a_file() {
         let dir = tempfile::tempdir().unwrap();
-        let (a, b, stop) = (
-            dir.path().join("a"),
-            dir.path().join("b"),
-            dir.path().join("stop"),
-        );
+        let [a, b, stop] = ["a", "b", "stop"].map(|name| dir.path().join(name));
         std::fs::write(&a, [7; 100]).unwrap();
         std::fs::write(&b, []).unwrap();
         let mut args = args(&a, &b);

@@ -72,7 +72,7 @@ pub struct Region {
     want: Vec<u8>,
     /// What is copied.
     new: Vec<u8>,
-    /// The size of a command, which may have failed and copied a part: not all of so much behind what was copied is new.
+    /// The size of one command, in bytes. A command that has failed may have copied a part of that.
     command: usize,
     number: u32,
 }
@@ -110,7 +110,7 @@ impl Region {
         })
     }
 
-    /// A command of so many bytes that fails may have done a part.
+    /// Allows a failed command of this many bytes to have copied a part of them.
     pub fn may_fail_in_part(&mut self, command: u64) -> Result<()> {
         self.command = usize::try_from(command)?;
         Ok(())

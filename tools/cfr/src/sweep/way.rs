@@ -33,8 +33,8 @@ pub enum Way {
     Clone(PathBuf),
 }
 
-/// Of so many parts is the source of a list. The first is the last on the device, so that none goes on where the one
-/// before ends.
+/// A list has this number of sources. They lie on the device in reverse order: no source begins where the one before it
+/// ends.
 const PARTS: u64 = 16;
 
 /// The command of io_uring that copies.
@@ -57,7 +57,8 @@ impl Way {
         !matches!(self, Way::Clone(_))
     }
 
-    /// Where byte `at` of a copy of so many bytes comes from, counted from the start of the source.
+    /// Returns which byte of the source goes to byte `at` of the destination. The copy has `len` bytes; both count from its
+    /// start.
     pub fn source_of(&self, at: u64, len: u64) -> u64 {
         match self {
             Way::Uring { list: true, .. } if at < len => {
