@@ -6,8 +6,8 @@ use std::fs;
 
 use anyhow::Result;
 
+use super::kernel::judge_built;
 use super::kernel::recompile;
-use super::kernel::warnings;
 use super::report::Report;
 use crate::build::Context;
 use crate::build::Variant;
@@ -22,13 +22,9 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
     // What is compiled anew says its warnings.
     recompile(&work)?;
     match work.build(When::Always) {
-        Ok(kernel) => {
+        Ok(_) => {
             report.pass(name);
-            let variant = kernel.variant;
-            let name = format!("{variant} has and lacks the options that its fragment names");
-            report.judge(&name, &work.refused()?);
-            let name = format!("{variant}: no warnings of compilers");
-            report.judge(&name, &warnings(&work)?);
+            judge_built(&work, report)?;
         }
         Err(error) => {
             let log = fs::read(work.log()).unwrap_or_default();

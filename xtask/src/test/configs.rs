@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use anyhow::Result;
 
 use super::guest::script;
+use super::kernel::judge_built;
 use super::kernel::recompile;
-use super::kernel::warnings;
 use super::report::Report;
 use crate::build::Context;
 use crate::build::Kernel;
@@ -63,10 +63,7 @@ fn build(
     }
     let kernel = work.build(When::Always)?;
     report.pass(&format!("{variant} builds"));
-    let name = format!("{variant} has and lacks the options that its fragments name");
-    report.judge(&name, &work.refused()?);
-    let name = format!("{variant}: no warnings of compilers");
-    report.judge(&name, &warnings(&work)?);
+    judge_built(&work, report)?;
     Ok(kernel)
 }
 

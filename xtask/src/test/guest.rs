@@ -25,19 +25,44 @@ use crate::guest::Sink;
 use crate::guest::SHARED;
 use crate::tools;
 
+/// What of a suite is to run: on a kernel of this flavour, and only these tests, if there are any.
+#[derive(Clone, Copy)]
+pub struct Choice<'a> {
+    pub flavour: Flavour,
+    pub only: &'a [String],
+}
+
+impl<'a> Choice<'a> {
+    /// The tests that were named, or else those of the suite.
+    pub fn tests(self, all: &[&'a str]) -> Vec<&'a str> {
+        if self.only.is_empty() {
+            all.to_vec()
+        } else {
+            words(self.only)
+        }
+    }
+
+    /// Runs them in a guest.
+    pub fn check(
+        self,
+        context: &Context,
+        report: &mut Report,
+        options: Options,
+        all: &[&'a str],
+    ) -> Result<()> {
+        let options = options.flavoured(self.flavour);
+        check(context, report, &options, &self.tests(all))
+    }
+}
+
 /// All tests in User Mode Linux.
-pub fn um(context: &Context, report: &mut Report, flavour: Flavour, only: &[String]) -> Result<()> {
+pub fn um(context: &Context, report: &mut Report, chosen: Choice<'_>) -> Result<()> {
     let options = Options {
         timeout: Duration::from_secs(3000),
         ..Options::new(Guest::Um)
     };
     let tests = um_tests(&context.repo)?;
-    check(
-        context,
-        report,
-        &options.flavoured(flavour),
-        &these(only, &words(&tests)),
-    )
+    chosen.check(context, report, options, &words(&tests))
 }
 
 /// The names of all tests that User Mode Linux can run.
@@ -102,23 +127,13 @@ pub fn clients(context: &Context, report: &mut Report) -> Result<()> {
 }
 
 /// The smoke tests in QEMU, with several processors.
-pub fn qemu(
-    context: &Context,
-    report: &mut Report,
-    flavour: Flavour,
-    only: &[String],
-) -> Result<()> {
+pub fn qemu(context: &Context, report: &mut Report, chosen: Choice<'_>) -> Result<()> {
     let options = Options {
         timeout: Duration::from_secs(1200),
         nvme: vec![NVME_SMOKE.parse()?],
         ..several::qemu()
     };
-    check(
-        context,
-        report,
-        &options.flavoured(flavour),
-        &these(only, &["--smoke"]),
-    )
+    chosen.check(context, report, options, &["--smoke"])
 }
 
 /// One for the smoke tests: its commands have several ranges, and are many for little data.
@@ -141,15 +156,6 @@ const NVME: [&str; 10] = [
     "128M,zone_size=4M",
 ];
 
-/// The tests that were named, or else those of the suite.
-pub fn these<'a>(only: &'a [String], all: &[&'a str]) -> Vec<&'a str> {
-    if only.is_empty() {
-        all.to_vec()
-    } else {
-        words(only)
-    }
-}
-
 /// As the words of a command line.
 pub fn words(list: &[String]) -> Vec<&str> {
     list.iter().map(String::as_str).collect()
@@ -162,18 +168,8 @@ const DEBUG_FACTOR: u32 = 6;
 const DEBUG_ENVIRONMENT: [(&str, &str); 2] = [("COPY_SLOW", "10"), ("COPY_OPS", "2000")];
 
 /// The tests of NVMe in QEMU, on all of these.
-pub fn nvme(
-    context: &Context,
-    report: &mut Report,
-    flavour: Flavour,
-    only: &[String],
-) -> Result<()> {
-    check(
-        context,
-        report,
-        &nvme_devices()?.flavoured(flavour),
-        &these(only, &["nvme"]),
-    )
+pub fn nvme(context: &Context, report: &mut Report, chosen: Choice<'_>) -> Result<()> {
+    chosen.check(context, report, nvme_devices()?, &["nvme"])
 }
 
 /// QEMU with all these.

@@ -160,6 +160,16 @@ fn lint<'a>(work: &Work<'a>) -> Result<Work<'a>> {
     Ok(lint)
 }
 
+/// Judges a kernel that was built: its options, and what compilers have said.
+pub fn judge_built(work: &Work<'_>, report: &mut Report) -> Result<()> {
+    let variant = work.variant;
+    let name = format!("{variant} has and lacks the options that its fragments name");
+    report.judge(&name, &work.refused()?);
+    let name = format!("{variant}: no warnings of compilers");
+    report.judge(&name, &warnings(work)?);
+    Ok(())
+}
+
 /// Warnings about files of ours in the log of the last build.
 pub fn warnings(work: &Work<'_>) -> Result<Vec<String>> {
     let log = fs::read(work.log()).context("cannot read the build's log")?;

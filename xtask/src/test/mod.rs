@@ -22,6 +22,7 @@ mod seeded;
 mod series;
 mod several;
 mod structure;
+mod target;
 mod team;
 mod width;
 
@@ -31,8 +32,6 @@ use std::time::Instant;
 
 use anyhow::ensure;
 use anyhow::Result;
-use clap::builder::PossibleValue;
-use clap::builder::TypedValueParser;
 use clap::ValueEnum;
 
 use crate::build::Context;
@@ -41,10 +40,12 @@ use crate::host::needs::Purpose;
 use crate::host::setup;
 use crate::host::system::System;
 use crate::ui;
+use guest::Choice;
 pub use mutants::folder as mutants_folder;
 use report::Report;
 pub use report::Sum;
 pub use seeded::folder as seeded_folder;
+pub use target::Target;
 
 /// A group of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -85,46 +86,6 @@ pub enum Suite {
     Series,
     /// All blktests-format tests in upstream's tree, by upstream's runner: only if it is named, with --tree.
     Blktests,
-}
-
-/// What can be named: a suite, or a test of a guest, such as `block/036`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    Suite(Suite),
-    Test(String),
-}
-
-impl Target {
-    /// Reads both; the suites are what a help text lists.
-    pub fn parser() -> impl TypedValueParser<Value = Self> {
-        TargetParser
-    }
-}
-
-#[derive(Clone)]
-struct TargetParser;
-
-impl TypedValueParser for TargetParser {
-    type Value = Target;
-
-    fn parse_ref(
-        &self,
-        command: &clap::Command,
-        argument: Option<&clap::Arg>,
-        value: &std::ffi::OsStr,
-    ) -> Result<Target, clap::Error> {
-        match value.to_str() {
-            Some(text) if text.contains('/') => Ok(Target::Test(String::from(text))),
-            _ => clap::value_parser!(Suite)
-                .parse_ref(command, argument, value)
-                .map(Target::Suite),
-        }
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        let values = Suite::value_variants().iter();
-        Some(Box::new(values.filter_map(Suite::to_possible_value)))
-    }
 }
 
 /// What is run if nothing is named, in the order that finds mistakes soonest. The others take too long
@@ -198,7 +159,10 @@ impl Suite {
         wanted: &Wanted<'_>,
         only: &[String],
     ) -> Result<()> {
-        let flavour = wanted.flavour;
+        let chosen = Choice {
+            flavour: wanted.flavour,
+            only,
+        };
         if let Some(why) = wanted.skips(self) {
             report.skip("the suite", &why);
             return Ok(());
@@ -207,13 +171,13 @@ impl Suite {
             Self::Host => host::run(context, report),
             Self::Kernel => kernel::run(context, report),
             Self::Kunit => ktap::run(context, report),
-            Self::Um => guest::um(context, report, flavour, only),
+            Self::Um => guest::um(context, report, chosen),
             Self::Clients => guest::clients(context, report),
-            Self::Qemu => guest::qemu(context, report, flavour, only),
-            Self::Nvme => guest::nvme(context, report, flavour, only),
-            Self::SmpQuick => several::smp_quick(context, report, flavour, only),
-            Self::Smp => several::smp(context, report, flavour, only),
-            Self::SmpQemu => several::smp_qemu(context, report, flavour, only),
+            Self::Qemu => guest::qemu(context, report, chosen),
+            Self::Nvme => guest::nvme(context, report, chosen),
+            Self::SmpQuick => several::smp_quick(context, report, chosen),
+            Self::Smp => several::smp(context, report, chosen),
+            Self::SmpQemu => several::smp_qemu(context, report, chosen),
             Self::NoOffload => guest::no_offload(context, report),
             Self::Off => off::run(context, report),
             Self::Arch => arch::run(context, report),

@@ -8,11 +8,10 @@ use anyhow::Result;
 
 use super::guest::check;
 use super::guest::names;
-use super::guest::these;
 use super::guest::words;
+use super::guest::Choice;
 use super::report::Report;
 use crate::build::Context;
-use crate::build::Flavour;
 use crate::build::Guest;
 use crate::build::Kernel;
 use crate::build::When;
@@ -32,15 +31,10 @@ pub fn qemu() -> Options {
 }
 
 /// Those of the tests about concurrency that are quick, or can be, in User Mode Linux with several processors.
-pub fn smp_quick(
-    context: &Context,
-    report: &mut Report,
-    flavour: Flavour,
-    only: &[String],
-) -> Result<()> {
+pub fn smp_quick(context: &Context, report: &mut Report, chosen: Choice<'_>) -> Result<()> {
     let options = Options {
         // A test that is named runs, quick or not.
-        check: if only.is_empty() {
+        check: if chosen.only.is_empty() {
             vec!["--quick=5"]
         } else {
             Vec::new()
@@ -50,28 +44,13 @@ pub fn smp_quick(
     let tests = about_concurrency(&context.repo, |text| {
         has(text, "QUICK=1") || has(text, "TIMED=1")
     })?;
-    on_several(
-        context,
-        report,
-        &options.flavoured(flavour),
-        &these(only, &words(&tests)),
-    )
+    on_several(context, report, options, chosen, &words(&tests))
 }
 
 /// All of them.
-pub fn smp(
-    context: &Context,
-    report: &mut Report,
-    flavour: Flavour,
-    only: &[String],
-) -> Result<()> {
+pub fn smp(context: &Context, report: &mut Report, chosen: Choice<'_>) -> Result<()> {
     let tests = about_concurrency(&context.repo, |_| true)?;
-    on_several(
-        context,
-        report,
-        &um().flavoured(flavour),
-        &these(only, &words(&tests)),
-    )
+    on_several(context, report, um(), chosen, &words(&tests))
 }
 
 /// User Mode Linux with several.
@@ -97,14 +76,16 @@ fn has(text: &str, line: &str) -> bool {
     text.lines().any(|found| found == line)
 }
 
-fn on_several(
+fn on_several<'a>(
     context: &Context,
     report: &mut Report,
-    options: &Options,
-    tests: &[&str],
+    options: Options,
+    chosen: Choice<'a>,
+    all: &[&'a str],
 ) -> Result<()> {
+    let options = options.flavoured(chosen.flavour);
     let kernel = crate::build::build(context, options.variant(), When::Changed)?;
-    if !starts(context, &kernel, options)? {
+    if !starts(context, &kernel, &options)? {
         report.skip(
             "tests on several processors",
             "a guest of User Mode Linux with several does not start on this machine: `./x test smp-qemu` has them, \
@@ -112,7 +93,7 @@ fn on_several(
         );
         return Ok(());
     }
-    check(context, report, options, tests)
+    check(context, report, &options, &chosen.tests(all))
 }
 
 /// Whether a guest comes up as far as its first program. User Mode Linux needs much of the host for several
@@ -132,22 +113,12 @@ fn starts(context: &Context, kernel: &Kernel, options: &Options) -> Result<bool>
 }
 
 /// The tests about concurrency, in QEMU with several processors.
-pub fn smp_qemu(
-    context: &Context,
-    report: &mut Report,
-    flavour: Flavour,
-    only: &[String],
-) -> Result<()> {
+pub fn smp_qemu(context: &Context, report: &mut Report, chosen: Choice<'_>) -> Result<()> {
     let options = Options {
         timeout: Duration::from_secs(5400),
         ..qemu()
     };
-    check(
-        context,
-        report,
-        &options.flavoured(flavour),
-        &these(only, &["--smp"]),
-    )
+    chosen.check(context, report, options, &["--smp"])
 }
 
 /// Four processors share those of a machine that may have fewer, and wake each other by signals. So tests have more time,

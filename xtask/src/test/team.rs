@@ -283,5 +283,7 @@ mod tests {
         assert_eq!(size(&um, &["block/", "nvme/"]), 1);
         assert_eq!(size(&um, &["--smoke", "block/035"]), 1);
         assert_eq!(size(&Options::new(Guest::Qemu), &two), 1);
+        let several = Options { cpus: 4, ..um };
+        assert!((1..=2).contains(&size(&several, &two)));
     }
 }
