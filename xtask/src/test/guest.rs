@@ -173,7 +173,7 @@ pub fn nvme(context: &Context, report: &mut Report, chosen: Choice<'_>) -> Resul
 }
 
 /// QEMU with all these.
-fn nvme_devices() -> Result<Options> {
+pub fn nvme_devices() -> Result<Options> {
     let devices: Result<Vec<Nvme>> = NVME.iter().map(|text| text.parse()).collect();
     Ok(Options {
         timeout: Duration::from_secs(2400),

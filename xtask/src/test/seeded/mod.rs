@@ -30,7 +30,7 @@ use crate::overlay::Series;
 use crate::source::Tree;
 use crate::tools;
 use crate::ui;
-use seed::Finder;
+use seed::Finding;
 use seed::Seed;
 use seed::FOLDER;
 use trial::key;
@@ -49,13 +49,13 @@ pub fn run(context: &Context, report: &mut Report, names: &[String]) -> Result<(
     let _lock = context.cache.lock()?;
     let work = Work::new(context, Variant::UM)?;
     let contents = contents(context, &work.tree)?;
-    let result = Field { work, contents }.run(&seeds, report);
+    let result = Field { work, contents }.run(&findings(&seeds), report);
     // Whatever happened, no mistake stays in the tree, nor does a kernel with one count as built.
     build::prepare_tree(context)?;
     result
 }
 
-/// The seeds with these names, or all; those of one kernel and of one file together, so that little is built twice.
+/// The seeds with these names, or all.
 fn chosen(mut seeds: Vec<Seed>, names: &[String]) -> Result<Vec<Seed>> {
     for name in names {
         ensure!(
@@ -64,15 +64,25 @@ fn chosen(mut seeds: Vec<Seed>, names: &[String]) -> Result<Vec<Seed>> {
         );
     }
     seeds.retain(|seed| names.is_empty() || names.contains(&seed.name));
-    let order = |seed: &Seed| {
+    Ok(seeds)
+}
+
+/// How each seed is found; what is of one kernel and of one file together, so that little is built twice.
+fn findings(seeds: &[Seed]) -> Vec<(&Seed, &Finding)> {
+    let mut findings = Vec::new();
+    for seed in seeds {
+        findings.extend(seed.findings.iter().map(|finding| (seed, finding)));
+    }
+    let order = |(seed, finding): &(&Seed, &Finding)| {
         (
-            seed.kernel != Variant::UM,
-            seed.kernel.to_string(),
+            finding.kernel != Variant::UM,
+            finding.kernel.to_string(),
             seed.files().map(PathBuf::from).collect::<Vec<_>>(),
+            seed.name.clone(),
         )
     };
-    seeds.sort_by_cached_key(order);
-    Ok(seeds)
+    findings.sort_by_cached_key(order);
+    findings
 }
 
 /// What the work makes of a kernel.
@@ -87,11 +97,11 @@ struct Field<'a> {
 }
 
 impl Field<'_> {
-    fn run(&self, seeds: &[Seed], report: &mut Report) -> Result<()> {
-        for (index, seed) in seeds.iter().enumerate() {
-            let at = format!("{} of {}", index + 1, seeds.len());
-            let name = format!("{}: {}", seed.name, on(seed.kernel, &seed.finder));
-            match self.find(seed, &at) {
+    fn run(&self, findings: &[(&Seed, &Finding)], report: &mut Report) -> Result<()> {
+        for (index, (seed, finding)) in findings.iter().enumerate() {
+            let at = format!("{} of {}", index + 1, findings.len());
+            let name = format!("{}: {}", seed.name, finding.name());
+            match self.find(seed, finding, &at) {
                 Ok((how, None)) => report.pass(&format!("{name} ({how})")),
                 Ok((how, Some(why))) => report.fail(&format!("{name} ({how})"), &why),
                 Err(error) => report.fail(&name, &format!("{error:#}")),
@@ -99,45 +109,47 @@ impl Field<'_> {
         }
         // Comes last, so that the kernel that stays has no mistake.
         let name = "the tests that find mistakes pass without them";
-        report.judge(name, &self.without(seeds)?);
+        report.judge(name, &self.without(findings)?);
         Ok(())
     }
 
     /// Makes a mistake and runs its test, unless that was done before. Returns how long it took, and why the mistake
     /// was not found, if it was not.
-    fn find(&self, seed: &Seed, at: &str) -> Result<(String, Option<String>)> {
+    fn find(&self, seed: &Seed, finding: &Finding, at: &str) -> Result<(String, Option<String>)> {
         let cache = &self.work.context.cache;
         let mut contents = self.contents.clone();
         seed.sow(&mut contents)
             .context("it does not fit any more")?;
-        let key = self.key(&contents, seed.kernel, &seed.finder)?;
-        let before = Trial::remembered(cache, &seed.name, &key);
-        if before.is_some_and(|trial| missed(seed, &trial).is_none()) {
+        let key = self.key(&contents, finding)?;
+        let name = format!("{}: {}", seed.name, finding.name());
+        let before = Trial::remembered(cache, &name, &key);
+        if before.is_some_and(|trial| missed(seed, finding, &trial).is_none()) {
             return Ok((String::from("found before"), None));
         }
-        ui::note(&format!("{at}: {}: {}", seed.name, seed.mistake));
+        ui::note(&format!("{at}: {name}: {}", seed.mistake));
         let start = Instant::now();
-        let trial = self.trial(&contents, seed.kernel, &seed.finder)?;
-        trial.remember(cache, &seed.name, &key)?;
-        Ok((ui::elapsed(start.elapsed()), missed(seed, &trial)))
+        let trial = self.trial(&contents, finding)?;
+        trial.remember(cache, &name, &key)?;
+        let missed = missed(seed, finding, &trial);
+        Ok((ui::elapsed(start.elapsed()), missed))
     }
 
     /// Runs the tests of seeds on the kernel as it is. Returns which of them do not pass.
-    fn without(&self, seeds: &[Seed]) -> Result<Vec<String>> {
-        let finders: BTreeMap<String, &Seed> = seeds
+    fn without(&self, findings: &[(&Seed, &Finding)]) -> Result<Vec<String>> {
+        let finders: BTreeMap<String, &Finding> = findings
             .iter()
-            .map(|seed| (on(seed.kernel, &seed.finder), seed))
+            .map(|(_, finding)| (finding.name(), *finding))
             .collect();
         let cache = &self.work.context.cache;
         let mut complaints = Vec::new();
-        for (name, Seed { kernel, finder, .. }) in finders {
-            let key = self.key(&self.contents, *kernel, finder)?;
+        for (name, finding) in finders {
+            let key = self.key(&self.contents, finding)?;
             let before = Trial::remembered(cache, &name, &key);
             if before.is_some_and(|trial| trial.verdict == Verdict::Passed) {
                 continue;
             }
             ui::note(&format!("{name} without a mistake"));
-            let trial = self.trial(&self.contents, *kernel, finder)?;
+            let trial = self.trial(&self.contents, finding)?;
             trial.remember(cache, &name, &key)?;
             if trial.verdict != Verdict::Passed {
                 complaints.push(format!("{name}:\n{}", trial.text));
@@ -146,34 +158,27 @@ impl Field<'_> {
         Ok(complaints)
     }
 
-    fn key(&self, contents: &Contents, kernel: Variant, finder: &Finder) -> Result<String> {
+    fn key(&self, contents: &Contents, finding: &Finding) -> Result<String> {
         let series = overlay::identity(contents);
-        let kernel = self.work.identity_with(kernel, &series)?;
-        key(&self.work.context.repo, &kernel, finder)
+        let kernel = self.work.identity_with(finding.kernel, &series)?;
+        key(&self.work.context.repo, &kernel, &finding.finder)
     }
 
     /// Builds what the kernel is with these files, and runs a test.
-    fn trial(&self, contents: &Contents, kernel: Variant, finder: &Finder) -> Result<Trial> {
+    fn trial(&self, contents: &Contents, finding: &Finding) -> Result<Trial> {
         let Work { context, tree, .. } = &self.work;
         let laid = overlay::place(&tree.dir, contents)?;
-        let kernel = Work::of(context, kernel, tree.clone(), laid)
+        let kernel = Work::of(context, finding.kernel, tree.clone(), laid)
             .build(When::Changed)
             .context("a mistake has to compile")?;
-        Trial::run(context, &kernel, finder)
-    }
-}
-
-/// A test, and the kernel that it runs on, if that is not the plain one.
-fn on(kernel: Variant, finder: &Finder) -> String {
-    match kernel {
-        Variant::UM => finder.name(),
-        other => format!("{} on {other}", finder.name()),
+        Trial::run(context, &kernel, &finding.finder)
     }
 }
 
 /// Why a trial is not the proof that a seed is found, if it is not.
-fn missed(seed: &Seed, trial: &Trial) -> Option<String> {
-    let name = seed.finder.name();
+fn missed(seed: &Seed, finding: &Finding, trial: &Trial) -> Option<String> {
+    let name = finding.finder.name();
+    let says = &finding.says;
     let text = &trial.text;
     match trial.verdict {
         Verdict::Passed => Some(format!(
@@ -181,11 +186,8 @@ fn missed(seed: &Seed, trial: &Trial) -> Option<String> {
             seed.mistake
         )),
         Verdict::Skipped => Some(format!("{name} did not run:\n{text}")),
-        Verdict::Failed if text.contains(&seed.says) => None,
-        Verdict::Failed => Some(format!(
-            "{name} fails, but does not say {:?}:\n{text}",
-            seed.says
-        )),
+        Verdict::Failed if text.contains(says) => None,
+        Verdict::Failed => Some(format!("{name} fails, but does not say {says:?}:\n{text}")),
     }
 }
 

@@ -72,17 +72,34 @@ struct Change {
     hunks: Vec<Hunk>,
 }
 
+/// How a mistake is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub finder: Finder,
+    /// The kernel that the finder runs on.
+    pub kernel: Variant,
+    /// What is to be read then.
+    pub says: String,
+}
+
+impl Finding {
+    /// The finder, and the kernel that it runs on, if that is not the plain one.
+    pub fn name(&self) -> String {
+        match self.kernel {
+            Variant::UM => self.finder.name(),
+            other => format!("{} on {other}", self.finder.name()),
+        }
+    }
+}
+
 /// A mistake, and who finds it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Seed {
     pub name: String,
     /// What is wrong.
     pub mistake: String,
-    pub finder: Finder,
-    /// The kernel that the finder runs on.
-    pub kernel: Variant,
-    /// What is to be read when it is found.
-    pub says: String,
+    /// There is at least one, and each has to find it.
+    pub findings: Vec<Finding>,
     changes: Vec<Change>,
 }
 
@@ -126,9 +143,15 @@ impl Seed {
             lines.next();
             Some(value)
         };
-        let finder = field("Found-by").context("Found-by: is missing")?;
-        let kernel = field("Kernel").map_or(Ok(Variant::UM), |name| kernel(&name))?;
-        let says = field("Says").context("Says: is missing")?;
+        let mut findings = Vec::new();
+        while let Some(finder) = field("Found-by") {
+            findings.push(Finding {
+                finder: Finder::parse(&finder)?,
+                kernel: field("Kernel").map_or(Ok(Variant::UM), |name| kernel(&name))?,
+                says: field("Says").context("Says: is missing")?,
+            });
+        }
+        ensure!(!findings.is_empty(), "Found-by: is missing");
         let mut changes: Vec<Change> = Vec::new();
         for line in lines {
             if let Some(file) = line.strip_prefix("--- ") {
@@ -171,9 +194,7 @@ impl Seed {
         Ok(Self {
             name: String::from(name),
             mistake: head.replace('\n', " "),
-            finder: Finder::parse(&finder)?,
-            kernel,
-            says,
+            findings,
             changes,
         })
     }
@@ -202,16 +223,18 @@ impl Seed {
     }
 }
 
-/// A kernel for User Mode Linux that tests run on, by its name.
+/// A kernel that tests run on, by its name.
 fn kernel(name: &str) -> Result<Variant> {
-    let flavours = [
-        Flavour::Normal,
-        Flavour::Debug,
-        Flavour::Smp,
-        Flavour::SmpDebug,
-        Flavour::Kcsan,
+    let kernels = [
+        (Guest::Um, Flavour::Normal),
+        (Guest::Um, Flavour::Debug),
+        (Guest::Um, Flavour::Smp),
+        (Guest::Um, Flavour::SmpDebug),
+        (Guest::Um, Flavour::Kcsan),
+        (Guest::Um, Flavour::Off),
+        (Guest::Qemu, Flavour::Normal),
     ];
-    let kernels = flavours.map(|flavour| Variant::of(Guest::Um, flavour));
+    let kernels = kernels.map(|(guest, flavour)| Variant::of(guest, flavour));
     let mut named = kernels
         .into_iter()
         .filter(|kernel| kernel.to_string() == name);
@@ -257,20 +280,28 @@ mod tests {
     fn a_seed_is_read() {
         let seed = Seed::parse("x", TEXT).unwrap();
         assert_eq!(seed.mistake, "Something is forgotten.");
-        assert_eq!(seed.finder, Finder::Test(String::from("block/036")));
-        assert_eq!(seed.says, "+ no");
-        assert_eq!(seed.kernel, Variant::UM);
-        let named =
-            |name| Seed::parse("x", &TEXT.replace("Says", &format!("Kernel: {name}\nSays")));
-        assert_eq!(named("um-smp").unwrap().kernel.flavour, Flavour::Smp);
-        assert!(named("um-off").is_err());
+        let first = Finding {
+            finder: Finder::Test(String::from("block/036")),
+            kernel: Variant::UM,
+            says: String::from("+ no"),
+        };
+        assert_eq!(seed.findings, std::slice::from_ref(&first));
         assert_eq!(seed.files().collect::<Vec<_>>(), [Path::new("block/a.c")]);
-        let kunit = Seed::parse("x", &TEXT.replace("block/036", "kunit/blk_copy_plan"));
-        assert_eq!(kunit.unwrap().finder.name(), "kunit/blk_copy_plan");
+        let also = "Found-by: kunit/blk_copy_plan\nKernel: um-smp\nSays: not ok\n---";
+        let seed = Seed::parse("x", &TEXT.replace("---", also)).unwrap();
+        let second = Finding {
+            finder: Finder::Kunit(String::from("blk_copy_plan")),
+            kernel: Variant::of(Guest::Um, Flavour::Smp),
+            says: String::from("not ok"),
+        };
+        assert_eq!(second.name(), "kunit/blk_copy_plan on um-smp");
+        assert_eq!(seed.findings, [first, second]);
         for (right, wrong) in [
             ("Found-by", "Found by"),
             ("block/036", "block/36"),
             ("Says", "Tells"),
+            ("Says", "Kernel: um-none\nSays"),
+            ("---", "Found-by: block/037\n---"),
             ("@@\n-four", "@@\n four"),
             ("@@\n-four", "@@\n+four"),
             ("@@\n one", "one"),

@@ -14,6 +14,7 @@ use sha2::Sha256;
 use super::seed::Finder;
 use crate::build::Context;
 use crate::build::Flavour;
+use crate::build::Guest;
 use crate::build::Kernel;
 use crate::build::Variant;
 use crate::cache::write_atomically;
@@ -30,6 +31,9 @@ use crate::test::guest;
 
 /// A guest of a plain kernel that takes longer hangs: the tests that find mistakes take some seconds, and few a minute.
 const LIMIT: Duration = Duration::from_secs(300);
+
+/// The same where the processors are emulated.
+const LIMIT_EMULATED: Duration = Duration::from_secs(900);
 
 /// What a trial says of a guest that did not end, and of one that ended before its test did.
 const HUNG: &str = "the guest hung";
@@ -74,7 +78,7 @@ pub struct Trial {
 impl Trial {
     /// Makes one: boots a kernel and runs the test.
     pub fn run(context: &Context, kernel: &Kernel, finder: &Finder) -> Result<Self> {
-        let options = options(kernel.variant);
+        let options = options(kernel.variant)?;
         match finder {
             Finder::Test(name) => Self::test(context, kernel, &options, name),
             Finder::Kunit(suite) => Self::kunit(context, kernel, options, suite),
@@ -137,7 +141,13 @@ impl Trial {
 }
 
 /// A guest for a test on a kernel.
-fn options(kernel: Variant) -> Options {
+fn options(kernel: Variant) -> Result<Options> {
+    if kernel.guest == Guest::Qemu {
+        return Ok(Options {
+            timeout: LIMIT_EMULATED,
+            ..guest::nvme_devices()?
+        });
+    }
     let plain = Options {
         timeout: LIMIT,
         ..Options::new(kernel.guest)
@@ -146,12 +156,12 @@ fn options(kernel: Variant) -> Options {
         cpus: 4,
         ..plain.clone()
     };
-    match kernel.flavour {
+    Ok(match kernel.flavour {
         Flavour::Smp => several,
         Flavour::SmpDebug => several.flavoured(Flavour::Debug),
         Flavour::Kcsan => several.flavoured(Flavour::Kcsan),
         flavour => plain.flavoured(flavour),
-    }
+    })
 }
 
 fn add(text: &mut String, line: &str) {
