@@ -43,7 +43,7 @@ pub struct ChaosArgs {
     /// The most that one copies
     #[arg(long, value_parser = size::parse, default_value = "2M")]
     most: u64,
-    /// Copies may fail, and the device may go away
+    /// The device may go away: copies fail with EIO, ENXIO or ENODEV then
     #[arg(long)]
     may_fail: bool,
     /// Devices may refuse what they alone are asked to copy
@@ -258,7 +258,10 @@ impl Chaos<'_> {
                 self.tally.refused += 1;
                 return Ok(());
             }
-            Outcome { error: Some(_), .. } if self.args.may_fail => {
+            Outcome {
+                error: Some(Errno::EIO | Errno::ENXIO | Errno::ENODEV),
+                ..
+            } if self.args.may_fail => {
                 self.tally.failed += 1;
                 return Ok(());
             }
