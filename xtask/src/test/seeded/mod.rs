@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Mistakes that somebody could make in the kernel side, each with the test that has to find it. A test that does not
+//! Mistakes that somebody could make in the kernel side, each with the tests that have to find it. A test that does not
 //! find the mistake that it is there for proves little when it passes.
 
 mod seed;
@@ -101,7 +101,7 @@ impl Field<'_> {
         for (index, (seed, finding)) in findings.iter().enumerate() {
             let at = format!("{} of {}", index + 1, findings.len());
             let name = format!("{}: {}", seed.name, finding.name());
-            match self.find(seed, finding, &at) {
+            match self.find(seed, finding, &name, &at) {
                 Ok((how, None)) => report.pass(&format!("{name} ({how})")),
                 Ok((how, Some(why))) => report.fail(&format!("{name} ({how})"), &why),
                 Err(error) => report.fail(&name, &format!("{error:#}")),
@@ -115,23 +115,28 @@ impl Field<'_> {
 
     /// Makes a mistake and runs its test, unless that was done before. Returns how long it took, and why the mistake
     /// was not found, if it was not.
-    fn find(&self, seed: &Seed, finding: &Finding, at: &str) -> Result<(String, Option<String>)> {
+    fn find(
+        &self,
+        seed: &Seed,
+        finding: &Finding,
+        name: &str,
+        at: &str,
+    ) -> Result<(String, Option<String>)> {
         let cache = &self.work.context.cache;
         let mut contents = self.contents.clone();
         seed.sow(&mut contents)
             .context("it does not fit any more")?;
         let key = self.key(&contents, finding)?;
-        let name = format!("{}: {}", seed.name, finding.name());
-        let before = Trial::remembered(cache, &name, &key);
+        let before = Trial::remembered(cache, name, &key);
         if before.is_some_and(|trial| missed(seed, finding, &trial).is_none()) {
             return Ok((String::from("found before"), None));
         }
         ui::note(&format!("{at}: {name}: {}", seed.mistake));
         let start = Instant::now();
         let trial = self.trial(&contents, finding)?;
-        trial.remember(cache, &name, &key)?;
-        let missed = missed(seed, finding, &trial);
-        Ok((ui::elapsed(start.elapsed()), missed))
+        trial.remember(cache, name, &key)?;
+        let how = ui::elapsed(start.elapsed());
+        Ok((how, missed(seed, finding, &trial)))
     }
 
     /// Runs the tests of seeds on the kernel as it is. Returns which of them do not pass.
@@ -175,6 +180,9 @@ impl Field<'_> {
     }
 }
 
+/// What is missing as well where a test has given up before its end.
+const ENDED_EARLY: &str = "-Test complete";
+
 /// Why a trial is not the proof that a seed is found, if it is not.
 fn missed(seed: &Seed, finding: &Finding, trial: &Trial) -> Option<String> {
     let name = finding.finder.name();
@@ -186,6 +194,9 @@ fn missed(seed: &Seed, finding: &Finding, trial: &Trial) -> Option<String> {
             seed.mistake
         )),
         Verdict::Skipped => Some(format!("{name} did not run:\n{text}")),
+        Verdict::Failed if says.starts_with('-') && text.contains(ENDED_EARLY) => Some(format!(
+            "{name} ended before its end, so it is no wonder that {says:?} is missing:\n{text}"
+        )),
         Verdict::Failed if text.contains(says) => None,
         Verdict::Failed => Some(format!("{name} fails, but does not say {says:?}:\n{text}")),
     }
