@@ -94,7 +94,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// So many bytes were copied, without an error.
+    /// A copy of `copied` bytes that ended without an error.
     pub fn good(copied: u64) -> Self {
         let error = None;
         Self { copied, error }

@@ -17,8 +17,8 @@ use crate::build::Variant;
 /// The module that drives NVMe devices on the PCI bus.
 const NVME_DRIVER: &str = "nvme";
 
-/// null_blk lets nobody else run while it frees the pages of a device. With KASAN, 128 MiB of them take some 20 seconds
-/// on a machine that has other work, which is a soft lockup otherwise.
+/// null_blk frees all pages of a device in one go, and nothing else runs on that CPU meanwhile. With KASAN, 128 MiB take
+/// some 20 seconds on a busy machine. The kernel reports a soft lockup then, unless it waits longer.
 const PATIENT: &str = "watchdog_thresh=60";
 
 /// The machine.
